@@ -1,0 +1,212 @@
+"""Every path below a home, and the atomic reading and writing of its small files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from .service_manager.names import DEFAULT_PROFILE, validate_profile_name
+
+_SUN_PATH = 107
+"""Bytes a Unix socket's path may have (unix(7): sun_path holds 108 with its NUL)."""
+
+_RUNTIME = Path("/run/hermes/sockets")
+
+
+class HomeError(Exception):
+    """A home, or a small file in one, cannot be used. The message says which and what to do."""
+
+
+class CorruptFileError(HomeError):
+    """A small file holds something other than what Hermes wrote there."""
+
+    def __init__(self, path: Path, cause: str) -> None:
+        super().__init__(f"{path} is not readable as what Hermes wrote there ({cause}); move it away or mend it")
+        self.path = path
+
+
+class Record(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """A small file's contents. Subclasses add fields; keys they do not know survive a rewrite."""
+
+    version: int = 1
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+def root_home() -> Path:
+    """`$HERMES_HOME`, else ~/.hermes: the home of `default`, and the place of all profiles."""
+    configured = os.environ.get("HERMES_HOME")
+    return Path(configured) if configured else Path.home() / ".hermes"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One profile's home. Attributes are paths; nothing is created or read by looking at them."""
+
+    profile: str
+    root: Path
+
+    @classmethod
+    def of(cls, profile: str = DEFAULT_PROFILE, root: Path | None = None) -> Home:
+        """The home of `profile`; raises `InvalidNameError` for a name no profile can have."""
+        return cls(validate_profile_name(profile), root if root is not None else root_home())
+
+    @property
+    def path(self) -> Path:
+        return self.root if self.profile == DEFAULT_PROFILE else self.root / "profiles" / self.profile
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def env(self) -> Path:
+        return self.path / ".env"
+
+    @property
+    def soul(self) -> Path:
+        return self.path / "SOUL.md"
+
+    @property
+    def intent(self) -> Path:
+        return self.path / "gateway_intent.json"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "gateway_state.json"
+
+    @property
+    def parked(self) -> Path:
+        return self.path / "parked.json"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.path / "run"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) by the gateway for as long as it lives; holds its pid."""
+        return self.run_dir / "gateway.lock"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket; below /run/hermes where this path is too long for one."""
+        path = self.run_dir / "gateway.sock"
+        if len(os.fsencode(path)) <= _SUN_PATH:
+            return path
+        return self.fallback_socket
+
+    @property
+    def fallback_socket(self) -> Path:
+        """Where the socket goes when the home's file system has none, or its path is too long."""
+        import hashlib
+
+        digest = hashlib.blake2s(os.fsencode(self.path), digest_size=8).hexdigest()
+        return _RUNTIME / f"{digest}.sock"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def gateway_log(self) -> Path:
+        """The s6-log directory of this profile's gateway; `current` is the live file."""
+        return self.logs / "gateways" / self.profile
+
+    @property
+    def supervision_log(self) -> Path:
+        return self.logs / "supervision.jsonl"
+
+    @property
+    def boot_log(self) -> Path:
+        return self.logs / "container-boot.log"
+
+
+def load(path: Path, kind: type[RecordT]) -> RecordT | None:
+    """The record in `path`, or None where there is no such file; `CorruptFileError` for anything else."""
+    try:
+        data = _read_no_follow(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CorruptFileError(path, error.strerror or str(error)) from error
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptFileError(path, str(error)) from error
+
+
+def save(path: Path, record: Record) -> None:
+    """Write `record`, atomically and synced, keeping the keys of the old file that it does not know."""
+    merged = _unknown_keys(path, type(record)) | msgspec.to_builtins(record)
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(merged), indent=2) + b"\n", mode=0o600)
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int) -> None:
+    """Replace `path` by `data` in one step: readers see the old or the new, never a part, even after a power cut."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_directory(path.parent)
+
+
+def profile_names(root: Path | None = None) -> Iterator[str]:
+    """`default`, then the other profiles by name. Directories whose name no profile may have are left out."""
+    yield DEFAULT_PROFILE
+    directory = (root if root is not None else root_home()) / "profiles"
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            continue
+        try:
+            validate_profile_name(entry.name)
+        except ValueError:
+            continue
+        if entry.name != DEFAULT_PROFILE:
+            yield entry.name
+
+
+def _read_no_follow(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        return file.read(1 << 20)
+
+
+def _unknown_keys(path: Path, kind: type[Record]) -> dict[str, object]:
+    try:
+        old = msgspec.json.decode(_read_no_follow(path))
+    except (OSError, msgspec.DecodeError):
+        return {}
+    if not isinstance(old, dict):
+        return {}
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    return {key: value for key, value in old.items() if key not in known}
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
