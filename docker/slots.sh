@@ -1,0 +1,95 @@
+# shellcheck shell=sh
+# Making and removing slots, the only code that does. Sourced by slotctl and by the boot.
+LC_ALL=C
+scandir=${HERMES_SCANDIR:-/run/service}
+template=${HERMES_SLOT_TEMPLATE:-/opt/hermes/docker/slot}
+aliases=${HERMES_ALIAS_DIR-/run/hermes/bin}
+answer_within=10000 # ms for s6-supervise to answer
+
+valid_profile() {
+  case $1 in
+    '' | [!a-z0-9]* | *[!a-z0-9_-]*) return 1 ;;
+  esac
+  [ "${#1}" -le 243 ]
+}
+
+# One at a time: two callers must not rescan, rename and wait across each other.
+lock_scandir() {
+  exec 9>"$scandir/.hermes.lock"
+  flock -w 30 9
+}
+
+# Make the slots of the profiles named, with a `down` file where the word after the profile is `down`.
+# Built under a dot-name that s6-svscan does not look at, published by rename, one rescan for all.
+# Arguments: PROFILE up|down …
+make_slots() {
+  staging=$scandir/.staging
+  rm -rf "$staging"
+  mkdir -m 0755 "$staging" || return
+  wanted='' slots='' waits=''
+  while [ $# -gt 0 ]; do
+    profile=$1 order=$2
+    shift 2
+    [ ! -e "$scandir/gateway-$profile" ] || continue
+    slot=$staging/gateway-$profile
+    cp -R "$template" "$slot" || return
+    [ "$order" = up ] || : >"$slot/down"
+    wanted="$wanted $profile"
+    slots="$slots $scandir/gateway-$profile $scandir/gateway-$profile/log"
+  done
+  if [ -n "$wanted" ]; then
+    # shellcheck disable=SC2086 # names hold no blanks: valid_profile
+    publish $wanted && allow_control && name_aliases $wanted
+  fi
+  status=$?
+  rm -rf "$staging"
+  return "$status"
+}
+
+publish() {
+  events=''
+  for profile; do
+    events="$events $staging/gateway-$profile/event $staging/gateway-$profile/log/event"
+    waits="$waits $scandir/gateway-$profile/event s $scandir/gateway-$profile/log/event s"
+  done
+  # The event directories exist before s6-supervise does, so that its first word cannot be missed.
+  # shellcheck disable=SC2086
+  mkdir -m 3730 $events && mv -t "$scandir" "$staging"/gateway-* || return
+  # shellcheck disable=SC2086
+  s6-ftrig-listen -a -t "$answer_within" $waits '' s6-svscanctl -a "$scandir"
+}
+
+# The service user's group may read the status and give orders. It may not subscribe to events: whoever can
+# write the event directory plants a link there, and s6-supervise writes through it as root.
+allow_control() {
+  [ "$(id -u)" -eq 0 ] || return 0
+  gid=10000
+  # shellcheck source=/dev/null
+  [ ! -r /run/hermes/ids ] || . /run/hermes/ids
+  # shellcheck disable=SC2086
+  s6-svperms -g ":$gid" -G ":$gid" $slots
+}
+
+# A profile's name is a command, unless another command has that name. PATH has the aliases last.
+name_aliases() {
+  [ -n "$aliases" ] || return 0
+  for profile; do
+    if [ "$profile" = default ] || command -v "$profile" >/dev/null; then continue; fi
+    ln -s /opt/hermes/docker/alias "$aliases/$profile"
+  done
+}
+
+# Stop the gateway, make s6 forget the slot, remove it. The rename comes first: s6-svscan then lets go of it.
+remove_slot() {
+  slot=$scandir/gateway-$1
+  gone=$scandir/.gone-gateway-$1
+  if [ -n "$aliases" ] && [ -L "$aliases/$1" ]; then rm -f "$aliases/$1"; fi
+  if [ -d "$slot" ]; then
+    rm -rf "$gone"
+    mv -T "$slot" "$gone" || return
+    s6-ftrig-listen -a -t "$answer_within" "$gone/event" x "$gone/log/event" x '' s6-svscanctl -an "$scandir"
+    status=$?
+  fi
+  [ ! -d "$gone" ] || rm -rf "$gone"
+  return "${status:-0}"
+}
