@@ -10,6 +10,7 @@ import click
 
 from hermes_cli.service_manager.errors import InvalidNameError, ServiceError
 from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_name
+
 from .context import Context
 
 EXIT_FAILURE = 1

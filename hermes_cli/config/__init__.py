@@ -1,5 +1,19 @@
 """Typed configuration: a profile's config.yaml and .env."""
 
+from .dotenv import load_env
 from .errors import ConfigError
+from .reading import Inspection, inspect_config, load_config
+from .schema import KEYS, SECRETS, Config, DashboardConfig, GatewayConfig
 
-__all__ = ["ConfigError"]
+__all__ = [
+    "KEYS",
+    "SECRETS",
+    "Config",
+    "ConfigError",
+    "DashboardConfig",
+    "GatewayConfig",
+    "Inspection",
+    "inspect_config",
+    "load_config",
+    "load_env",
+]

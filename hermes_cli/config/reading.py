@@ -1,0 +1,214 @@
+"""config.yaml, .env and the environment, as one checked `Config`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from hermes_cli.home import Home
+from hermes_cli.service_manager.names import DEFAULT_PROFILE
+
+from . import plain
+from .dotenv import load_env
+from .errors import ConfigError
+from .files import read_text
+from .schema import (
+    KEYS,
+    PASSWORD_VARIABLE,
+    SECRETS,
+    SECTIONS,
+    TOKEN_VARIABLE,
+    Config,
+    DashboardConfig,
+    GatewayConfig,
+    Key,
+    nearest,
+)
+from .tree import Entry, Foreign
+
+Source = Literal["config.yaml", "environment", "default"]
+
+
+@dataclass(slots=True)
+class Inspection:
+    """All that is to be said of a configuration, good or bad."""
+
+    values: dict[str, str | int | float] = field(default_factory=dict)
+    """Dotted name → value in force. What is wrong in the file stands here as its default."""
+    sources: dict[str, Source] = field(default_factory=dict)
+    errors: list[ConfigError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    token: str | None = None
+    password: str | None = None
+
+    def config(self) -> Config:
+        """The configuration; raises the first error."""
+        if self.errors:
+            raise self.errors[0]
+        of = {section: {} for section in SECTIONS}  # type: dict[str, dict[str, object]]
+        for name, value in self.values.items():
+            section, _, key = name.partition(".")
+            of[section][key] = value
+        return Config(
+            gateway=msgspec.convert({**of["gateway"], "token": self.token}, GatewayConfig),
+            dashboard=msgspec.convert({**of["dashboard"], "password": self.password}, DashboardConfig),
+            warnings=self.warnings,
+        )
+
+
+def load_config(home: Home, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration of `home`: config.yaml over the environment's defaults over Hermes's own.
+
+    `environ` is the process's own unless given; the profile's .env counts over it. A missing config.yaml
+    is an error for every profile but `default`, which may never have been configured. Raises `ConfigError`.
+    """
+    return inspect_config(home, environ).config()
+
+
+def inspect_config(home: Home, environ: Mapping[str, str] | None = None) -> Inspection:
+    """Everything right and wrong with the configuration of `home`. Raises nothing that a file can cause."""
+    found = Inspection()
+    environment = dict(os.environ if environ is None else environ)
+    try:
+        environment |= load_env(home.env)
+    except ConfigError as error:
+        found.errors.append(error)
+    written = _written(home, found)
+    for name, key in KEYS.items():
+        if name in written:
+            found.values[name], found.sources[name] = written[name], "config.yaml"
+        elif key.variable and environment.get(key.variable):
+            _from_environment(home.config, name, key, environment[key.variable], found)
+        else:
+            found.values[name], found.sources[name] = key.default, "default"
+    found.token = environment.get(TOKEN_VARIABLE) or None
+    found.password = environment.get(PASSWORD_VARIABLE) or None
+    return found
+
+
+def read_entries(path: Path) -> list[Entry] | None:
+    """The entries of a config.yaml, None where there is none. Raises `ConfigError`."""
+    text = read_text(path)
+    return None if text is None else parse_text(text, path)
+
+
+def parse_text(text: str, path: Path) -> list[Entry]:
+    """The entries in the text of a config.yaml; `path` is for messages. Raises `ConfigError`."""
+    if not text.strip():
+        message = (
+            "is empty, as after a torn write; restore it, or put at least a comment into it for all defaults"
+        )
+        raise ConfigError(path, message, line=1, column=1)
+    entries = plain.parse(text)
+    if entries is None:
+        from . import yaml_tree
+
+        entries = yaml_tree.parse(text, path)
+    return entries
+
+
+def _written(home: Home, found: Inspection) -> dict[str, str | int | float]:
+    """The valid settings of config.yaml; everything else goes into `found`."""
+    try:
+        entries = read_entries(home.config)
+    except ConfigError as error:
+        found.errors.append(error)
+        return {}
+    if entries is None:
+        if home.profile != DEFAULT_PROFILE:
+            message = "is missing; restore it, or let 'hermes doctor --fix' write a new one"
+            found.errors.append(ConfigError(home.config, message))
+        return {}
+    return check_entries(entries, home.config, found)
+
+
+def check_entries(entries: list[Entry], path: Path, found: Inspection) -> dict[str, str | int | float]:
+    """The valid settings among `entries` by dotted name; errors and warnings go into `found`."""
+    values = {}
+    for name, entry in _settings(entries, path, found):
+        try:
+            values[name] = check_value(path, name, entry)
+        except ConfigError as error:
+            found.errors.append(error)
+    return values
+
+
+def _settings(entries: list[Entry], path: Path, found: Inspection) -> Iterator[tuple[str, Entry]]:
+    for section in entries:
+        if section.key not in SECTIONS:
+            found.warnings.append(_unknown(path, section.key, section))
+            continue
+        members = section.entries()
+        if members is None:
+            message = f"expected 'key: value' lines indented below, got {in_words(section.value)}"
+            found.errors.append(_at_value(path, section.key, section, message, "a mapping"))
+            continue
+        for entry in members:
+            name = f"{section.key}.{entry.key}"
+            if name in KEYS:
+                yield name, entry
+            elif name in SECRETS:
+                message = f"does not belong here; write {SECRETS[name]}=... into {path.with_name('.env')}"
+                found.errors.append(
+                    ConfigError(path, message, line=entry.line, column=entry.column, key=name)
+                )
+            else:
+                found.warnings.append(_unknown(path, name, entry))
+
+
+def check_value(path: Path, name: str, entry: Entry) -> str | int | float:
+    """The value of the setting `name`, if it is one it can have; else raises `ConfigError` with the place."""
+    key = KEYS[name]
+    try:
+        value = msgspec.convert(entry.value, key.kind)
+    except (msgspec.ValidationError, TypeError) as error:
+        message = f"expected {key.expected}, got {in_words(entry.value)}"
+        raise _at_value(path, name, entry, message, key.expected) from error
+    assert isinstance(value, (str, int, float))
+    if value != value:
+        raise _at_value(path, name, entry, f"expected {key.expected}, got not-a-number", key.expected)
+    return value
+
+
+def in_words(value: object) -> str:
+    """A value of a configuration as a message names it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Foreign):
+        return value.what
+    if isinstance(value, list):
+        return "a mapping"
+    if isinstance(value, bool):
+        return f"the truth value {str(value).lower()}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}" if abs(value) < 1e15 else "an enormous number"
+    if isinstance(value, str):
+        return f"the text {value[:40]!r}" + ("…" if len(value) > 40 else "")
+    return f"a {type(value).__name__}"
+
+
+def _from_environment(path: Path, name: str, key: Key, text: str, found: Inspection) -> None:
+    try:
+        found.values[name] = msgspec.convert(text, key.kind, strict=False)
+        found.sources[name] = "environment"
+    except msgspec.ValidationError:
+        message = f"expected {key.expected} in the environment, got the text {text[:40]!r}"
+        found.errors.append(ConfigError(path, message, key=str(key.variable), expected=key.expected))
+        found.values[name], found.sources[name] = key.default, "default"
+
+
+def _at_value(path: Path, name: str, entry: Entry, message: str, expected: str) -> ConfigError:
+    return ConfigError(
+        path, message, line=entry.value_line, column=entry.value_column, key=name, expected=expected
+    )
+
+
+def _unknown(path: Path, name: str, entry: Entry) -> str:
+    near = nearest(name)
+    hint = f"; did you mean {near!r}?" if near else ""
+    return f"{path}:{entry.line}:{entry.column}: unknown key {name!r}, which is ignored{hint}"
