@@ -1,5 +1,7 @@
 """The service-manager library. Imports only the standard library and nothing else of hermes_cli."""
 
+from typing import TYPE_CHECKING
+
 from .detect import detect_service_manager
 from .errors import (
     GatewayNotRegisteredError,
@@ -12,15 +14,19 @@ from .errors import (
     ServiceTimeoutError,
     SupervisorNotAnsweringError,
 )
+from .factory import get_service_manager
 from .names import validate_profile_name
-from .types import (
-    RenderedFile,
-    RestartPolicy,
-    ServiceManager,
-    ServiceManagerKind,
-    ServiceSpec,
-    ServiceStatus,
-)
+
+if TYPE_CHECKING:
+    from .s6 import S6ServiceManager
+    from .types import (
+        RenderedFile,
+        RestartPolicy,
+        ServiceManager,
+        ServiceManagerKind,
+        ServiceSpec,
+        ServiceStatus,
+    )
 
 __all__ = [
     "GatewayNotRegisteredError",
@@ -30,6 +36,7 @@ __all__ = [
     "RenderedFile",
     "RestartPolicy",
     "S6CommandError",
+    "S6ServiceManager",
     "ServiceError",
     "ServiceManager",
     "ServiceManagerKind",
@@ -39,5 +46,31 @@ __all__ = [
     "ServiceTimeoutError",
     "SupervisorNotAnsweringError",
     "detect_service_manager",
+    "get_service_manager",
     "validate_profile_name",
 ]
+
+_LAZY = {
+    "RenderedFile": "types",
+    "RestartPolicy": "types",
+    "S6ServiceManager": "s6",
+    "ServiceManager": "types",
+    "ServiceManagerKind": "types",
+    "ServiceSpec": "types",
+    "ServiceStatus": "types",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a backend or a type when it is named: every command imports this package, few drive a service."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

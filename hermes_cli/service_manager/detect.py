@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .types import ServiceManagerKind
+if TYPE_CHECKING:
+    from .types import ServiceManagerKind
 
 _PROC_1_COMM = Path("/proc/1/comm")
 _S6_BASEDIR = Path("/run/s6/basedir")
 _SYSTEMD_RUNNING = Path("/run/systemd/system")
+_SYSTEM_BUSES = (Path("/run/systemd/private"), Path("/run/dbus/system_bus_socket"))
+
+_BUS_TIMEOUT = 1.0
+"""Seconds for a bus to take a connection: it is local, and a stuck one is no working one."""
 
 
 def detect_service_manager() -> ServiceManagerKind:
@@ -32,20 +38,32 @@ def detect_service_manager() -> ServiceManagerKind:
 
 def _s6_is_pid_1() -> bool:
     try:
-        return _PROC_1_COMM.read_text().strip() == "s6-svscan" and _S6_BASEDIR.is_dir()
+        return _PROC_1_COMM.read_bytes().strip() == b"s6-svscan" and _S6_BASEDIR.is_dir()
     except OSError:
         return False
 
 
 def _systemd_bus_answers() -> bool:
-    """systemd runs (sd_booted(3)) and there is a bus socket this user can reach it by."""
+    """systemd runs (sd_booted(3)) and a bus socket of it takes this user's call: one left behind does not."""
     try:
         if not _SYSTEMD_RUNNING.is_dir():
             return False
         runtime = os.environ.get("XDG_RUNTIME_DIR")
-        candidates = [Path("/run/systemd/private"), Path("/run/dbus/system_bus_socket")]
+        candidates = list(_SYSTEM_BUSES)
         if runtime:
             candidates += [Path(runtime, "systemd/private"), Path(runtime, "bus")]
-        return any(candidate.is_socket() for candidate in candidates)
-    except OSError:
+        return any(_answers(candidate) for candidate in candidates)
+    except (OSError, ValueError):
         return False
+
+
+def _answers(path: Path) -> bool:
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_BUS_TIMEOUT)
+        try:
+            connection.connect(os.fspath(path))
+        except (OSError, ValueError):
+            return False
+        return True

@@ -1,4 +1,4 @@
-"""What can go wrong with a service, as types. Every message names the service, the cause and the next step."""
+"""What can go wrong with a service, as types. A message names the service, the cause, the next step."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class GatewayNotRegisteredError(ServiceError):
         super().__init__(
             f"{service} is not registered: create the profile with 'hermes profile create {profile}', "
             "or if it exists, let 'hermes doctor --fix' register it"
+            if service == f"gateway-{profile}"
+            else f"there is no service {service} here"
         )
         self.profile = profile
         self.service = service

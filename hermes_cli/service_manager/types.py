@@ -1,4 +1,4 @@
-"""The shapes every backend shares: the protocol, the specification of a service, its status, its restart policy."""
+"""The shapes every backend shares: the protocol, a service's specification, status and restart policy."""
 
 from __future__ import annotations
 
@@ -74,6 +74,8 @@ class ServiceStatus:
     """What the init tries to reach: True for up."""
     parked: bool = False
     """Down, not because someone stopped it, but because it is not to be restarted."""
+    answering: bool = True
+    """False: its supervisor does not answer, or not to this user; `detail` says why."""
     pid: int | None = None
     since: float | None = None
     """When it last went up or down."""
@@ -87,13 +89,17 @@ class ServiceStatus:
     """The init's own words, for a person."""
 
     def in_words(self) -> str:
-        """One of: not registered, parked, down, starting, up, ready, stopping."""
+        """One of: not registered, not answering, parked, down, starting, ready, stopping."""
         if not self.registered:
             return "not registered"
+        if not self.answering:
+            return "not answering"
         if self.running:
             if not self.wanted:
                 return "stopping"
             return "ready" if self.ready else "starting"
+        if self.wanted:
+            return "starting"
         return "parked" if self.parked else "down"
 
 
