@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,9 @@ _SUN_PATH = 107
 
 _RUNTIME = Path("/run/hermes/sockets")
 
+_MARKS = ("config.yaml", ".env", "profile.json", "gateway_intent.json")
+"""A directory with none of these is no profile's home, whatever its name."""
+
 
 class HomeError(Exception):
     """A home, or a small file in one, cannot be used. The message says which and what to do."""
@@ -28,7 +30,9 @@ class CorruptFileError(HomeError):
     """A small file holds something other than what Hermes wrote there."""
 
     def __init__(self, path: Path, cause: str) -> None:
-        super().__init__(f"{path} is not readable as what Hermes wrote there ({cause}); move it away or mend it")
+        super().__init__(
+            f"{path} is not readable as what Hermes wrote there ({cause}); move it away or mend it"
+        )
         self.path = path
 
 
@@ -151,45 +155,67 @@ def save(path: Path, record: Record) -> None:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int) -> None:
-    """Replace `path` by `data` in one step: readers see the old or the new, never a part, even after a power cut."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    """Replace `path` by `data` in one step: readers see the old or the new, even after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def profile_names(root: Path | None = None) -> Iterator[str]:
-    """`default`, then the other profiles by name. Directories whose name no profile may have are left out."""
+    """`default`, then the other profiles by name; what is no profile (see `not_a_profile`) is left out."""
     yield DEFAULT_PROFILE
+    for name, objection in profile_entries(root):
+        if objection is None:
+            yield name
+
+
+def profile_entries(root: Path | None = None) -> Iterator[tuple[str, str | None]]:
+    """All of `profiles/` by name, hidden files aside, each with why it is no profile (None if it is one)."""
     directory = (root if root is not None else root_home()) / "profiles"
     try:
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+        names = sorted(entry.name for entry in directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return
-    for entry in entries:
-        if not entry.is_dir(follow_symlinks=False):
-            continue
-        try:
-            validate_profile_name(entry.name)
-        except ValueError:
-            continue
-        if entry.name != DEFAULT_PROFILE:
-            yield entry.name
+    for name in names:
+        if not name.startswith("."):
+            yield name, not_a_profile(directory / name)
+
+
+def not_a_profile(path: Path) -> str | None:
+    """What `path`, an entry of `profiles/`, is instead of a profile's home, in words; None if it is one."""
+    try:
+        validate_profile_name(path.name)
+    except ValueError:
+        return "something whose name no profile can have"
+    if path.name == DEFAULT_PROFILE:
+        return f"something named like the profile {DEFAULT_PROFILE!r}, whose home is elsewhere"
+    if path.is_symlink():
+        return "a symbolic link"
+    if not path.is_dir():
+        return "a file"
+    if any(os.path.lexists(path / mark) for mark in _MARKS):
+        return None
+    try:
+        with os.scandir(path) as entries:
+            return "a directory without config.yaml" if any(entries) else "an empty directory"
+    except OSError as error:
+        return f"a directory that cannot be read ({error.strerror})"
 
 
 def _read_no_follow(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         return file.read(1 << 20)
 
 
@@ -204,7 +230,8 @@ def _unknown_keys(path: Path, kind: type[Record]) -> dict[str, object]:
     return {key: value for key, value in old.items() if key not in known}
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make renames and removals in `directory` survive a power cut (fsync(2))."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -57,6 +57,18 @@ class NotAProfileError(ProfileError):
         self.path = path
 
 
+class GatewayRunningError(ProfileError):
+    """A gateway runs that no service manager here can stop."""
+
+    def __init__(self, profile: str, pid: int) -> None:
+        super().__init__(
+            profile,
+            f"the gateway of profile {profile!r} still runs, as pid {pid}; end it first "
+            f"(^C where it runs, or 'kill {pid}')",
+        )
+        self.pid = pid
+
+
 class PortTakenError(ProfileError):
     """Two profiles want one port."""
 

@@ -1,0 +1,173 @@
+"""What an interrupted command left behind is finished, or undone, by the next one.
+
+Each half-done change has a hidden name in `profiles/` that says what it was:
+
+    .NAME.new        being made: undone. It becomes NAME by rename as the last step of `create`
+    .NAME.deleted    being deleted: finished. Its rename from NAME was the decision
+    .NAME.renaming   a file naming the new name: undone while NAME exists, finished once it is gone
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from hermes_cli.home import CorruptFileError, Home, load, root_home
+from hermes_cli.service_manager.errors import GatewayNotRegisteredError, ServiceError
+from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_name
+from hermes_cli.service_manager.types import ServiceManager
+
+from .lock import claimed, profiles_lock
+
+NEW = ".new"
+DELETED = ".deleted"
+RENAMING = ".renaming"
+
+
+def hidden(root: Path, profile: str, suffix: str) -> Path:
+    """Where the half-done change of `profile` is, or would be."""
+    return root / "profiles" / f".{profile}{suffix}"
+
+
+def half_done(root: Path) -> list[tuple[str, str]]:
+    """(profile, suffix) of everything half done, without touching it. Costs one directory listing."""
+    try:
+        names = sorted(entry.name for entry in (root / "profiles").iterdir())
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        for suffix in (NEW, DELETED, RENAMING):
+            if name.startswith(".") and name.endswith(suffix) and _is_name(name[1 : -len(suffix)]):
+                found.append((name[1 : -len(suffix)], suffix))
+    return found
+
+
+def recover_half_done(manager: ServiceManager | None = None, root: Path | None = None) -> list[str]:
+    """Finish or undo what was half done; one sentence for each thing that was, or could not be.
+
+    Without a manager slots are left alone: at boot they are made afresh afterwards. Raises OSError where
+    not even the lock can be taken, and `ProfileError` where another command holds it too long.
+    """
+    root = root if root is not None else root_home()
+    if not half_done(root):
+        return []
+    with profiles_lock(root):
+        return recover_locked(manager, root)
+
+
+def recover_locked(manager: ServiceManager | None, root: Path) -> list[str]:
+    """As `recover_half_done`, for a caller that holds the profiles' lock."""
+    said = []
+    for profile, suffix in half_done(root):
+        try:
+            sentence = _HANDLERS[suffix](profile, manager, root)
+        except (OSError, ServiceError) as error:
+            path = hidden(root, profile, suffix)
+            sentence = f"what is left of profile {profile!r} at {path} could not be cleared away: {error}"
+        if sentence:
+            said.append(sentence)
+    return said
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory and everything in it without following links; missing is fine. Raises OSError.
+
+    A directory without write permission (a Go module cache is full of them) is no obstacle to its owner.
+    """
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        pass
+    except PermissionError:
+        _make_writable(path)
+        shutil.rmtree(path)
+
+
+def register(manager: ServiceManager | None, profile: str) -> None:
+    """Register the gateway, down, where that can be done at runtime."""
+    if manager is not None and manager.supports_runtime_registration():
+        manager.register_profile_gateway(profile)
+
+
+def unregister(manager: ServiceManager | None, profile: str) -> None:
+    """Remove the gateway's registration, if it has one."""
+    if manager is not None and manager.supports_runtime_registration():
+        with contextlib.suppress(GatewayNotRegisteredError):
+            manager.unregister_profile_gateway(profile)
+
+
+def wants_to_run(home: Home) -> bool:
+    """Whether the operator's last word was to run it."""
+    from hermes_cli.gateway.records import IntentRecord
+
+    try:
+        intent = load(home.intent, IntentRecord)
+    except CorruptFileError:
+        return False
+    return intent is not None and intent.intent == "running" and not os.path.lexists(home.parked)
+
+
+def _undo_creation(profile: str, manager: ServiceManager | None, root: Path) -> str | None:
+    path = hidden(root, profile, NEW)
+    if not os.path.lexists(Home(profile, root).path):
+        unregister(manager, profile)
+    remove_tree(path)
+    return f"profile {profile!r} was half made and has been removed again"
+
+
+def _finish_deletion(profile: str, manager: ServiceManager | None, root: Path) -> str | None:
+    path = hidden(root, profile, DELETED)
+    with claimed(path) as mine:
+        if not mine:
+            return None
+        if not os.path.lexists(Home(profile, root).path):
+            unregister(manager, profile)
+        remove_tree(path)
+    return f"profile {profile!r} was half deleted and is gone now"
+
+
+def _settle_rename(profile: str, manager: ServiceManager | None, root: Path) -> str | None:
+    path = hidden(root, profile, RENAMING)
+    new = path.read_text(errors="replace")[:512]
+    if not os.path.lexists(Home(profile, root).path) and _is_name(new):
+        sentence = f"profile {profile!r} was half renamed and is called {new!r} now"
+        unregister(manager, profile)
+        home = Home(new, root)
+        register(manager, new)
+    else:
+        sentence = f"profile {profile!r} was to be renamed, and has kept its name"
+        home = Home(profile, root)
+    if manager is not None and os.path.lexists(home.path) and wants_to_run(home):
+        from hermes_cli.gateway.lifecycle import Lifecycle
+
+        Lifecycle(manager, root).start(home.profile)
+    path.unlink()
+    return sentence
+
+
+_HANDLERS: dict[str, Callable[[str, ServiceManager | None, Path], str | None]] = {
+    NEW: _undo_creation,
+    DELETED: _finish_deletion,
+    RENAMING: _settle_rename,
+}
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return validate_profile_name(name) != DEFAULT_PROFILE
+    except ValueError:
+        return False
+
+
+def _make_writable(path: Path) -> None:
+    path.chmod(0o700)
+    for _, directories, _, descriptor in os.fwalk(path, follow_symlinks=False):
+        for name in directories:
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                os.chmod(name, 0o700, dir_fd=descriptor)
