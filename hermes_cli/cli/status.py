@@ -1,0 +1,124 @@
+"""`hermes status`: every service in one table, or one exit code."""
+
+from __future__ import annotations
+
+import click
+
+from hermes_cli.status import ServiceReport, StatusReport, collect
+
+from .context import json_option, print_json, print_table
+
+WATCH_INTERVAL = 1.0
+"""Seconds between two looks of --watch."""
+
+
+@click.command()
+@json_option
+@click.option("--healthy", is_flag=True, help="Print only what is wrong; exit 1 if anything is.")
+@click.option("--watch", is_flag=True, help="Show it again every second, until ^C.")
+def status(as_json: bool, healthy: bool, watch: bool) -> int:
+    """Show for every service what is wanted and what is.
+
+    Healthy means: every gateway that is wanted up is ready, none of them is parked, and no other
+    container holds the volume. A gateway that is still starting is not ready.
+    """
+    if watch:
+        if as_json or healthy:
+            raise click.UsageError("--watch shows the table; it goes with neither --json nor --healthy")
+        _watch()
+    report = collect(configs=not healthy)
+    if as_json:
+        print_json({"healthy": report.healthy, "problems": report.problems} if healthy else report)
+    elif healthy:
+        for problem in report.problems:
+            click.echo(_plain(problem))
+    else:
+        render(report)
+    return 1 if healthy and not report.healthy else 0
+
+
+def render(report: StatusReport) -> None:
+    """Print `report` as a table, and below it whatever does not fit a column."""
+    gateways = [service for service in report.services if service.kind == "gateway"]
+    others = [service for service in report.services if service.kind != "gateway"]
+    if report.volume_held:
+        click.echo(f"The volume is held by {_plain(report.volume_held)}: no gateway is started here.\n")
+    headers = ("GATEWAY", "WANTED", "ACTUAL", "PID", "UPTIME", "RESTARTS", "LAST EXIT", "URL")
+    print_table(headers, [_gateway_row(service) for service in gateways])
+    if others:
+        click.echo()
+        rows = [
+            (
+                service.service,
+                service.wanted,
+                service.actual,
+                _cell(service.pid),
+                duration(service.uptime_seconds),
+            )
+            for service in others
+        ]
+        print_table(("SERVICE", "WANTED", "ACTUAL", "PID", "UPTIME"), rows)
+    notes = [(service, note) for service in report.services for note in _notes(service)]
+    if notes:
+        click.echo()
+    for service, note in notes:
+        click.echo(f"{service.profile or service.service}: {_plain(note)}")
+
+
+def duration(seconds: float | None) -> str:
+    """`8s`, `3m 20s`, `5h 12m`, `9d 4h`; `-` for None."""
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    for unit, name, smaller, smaller_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
+        if whole >= unit:
+            return f"{whole // unit}{name} {whole % unit // smaller}{smaller_name}"
+    return f"{whole}s"
+
+
+def _gateway_row(service: ServiceReport) -> tuple[str, ...]:
+    return (
+        service.profile or service.service,
+        service.wanted,
+        service.actual,
+        _cell(service.pid),
+        duration(service.uptime_seconds),
+        _cell(service.restarts),
+        service.last_exit or "-",
+        service.url or "-",
+    )
+
+
+def _notes(service: ServiceReport) -> list[str]:
+    notes = []
+    if service.parked_reason:
+        notes.append(f"parked: {service.parked_reason}")
+    if service.message:
+        notes.append(service.message)
+    return notes
+
+
+def _cell(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _plain(text: str) -> str:
+    from hermes_cli.printable import plain
+
+    return plain(text)
+
+
+def _watch() -> None:
+    """A full look each second is 10 ms of work; nothing to wait on covers files, processes and s6 alike."""
+    import threading
+
+    pause = threading.Event()
+    while True:
+        report = collect()
+        click.clear()
+        render(report)
+        pause.wait(WATCH_INTERVAL)

@@ -1,0 +1,62 @@
+"""The shape of the report: what `hermes status --json` prints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from hermes_cli import __version__
+
+Kind = Literal["gateway", "dashboard", "registrar", "lease", "main"]
+Wanted = Literal["up", "down"]
+
+
+class ServiceReport(msgspec.Struct, kw_only=True):
+    """One service. Times are seconds; None means unknown or not applicable."""
+
+    service: str
+    """`gateway-<profile>`, or the name of a static service."""
+    kind: Kind = "gateway"
+    profile: str | None = None
+    wanted: Wanted = "down"
+    """What the operator asked for; a parked gateway stays wanted."""
+    actual: str = "down"
+    """One of: ready, starting, backing off, degraded, draining, stopping, parked, down, not registered, or
+    not answering (its supervisor)."""
+    ready: bool = False
+    pid: int | None = None
+    uptime_seconds: float | None = None
+    restarts: int | None = None
+    """Unclean ends since the operator last asked for a start."""
+    last_exit: str | None = None
+    """How the last run ended, in words."""
+    parked_reason: str | None = None
+    port: int | None = None
+    url: str | None = None
+    message: str = ""
+    """What else there is to know: unreadable files, an error of the gateway. May hold several sentences."""
+    problem: str | None = None
+    """Why this service makes the installation unhealthy, or None. Holds no figure that changes by itself."""
+
+
+class StatusReport(msgspec.Struct, kw_only=True):
+    """Everything `hermes status` knows. `version` is raised when a field changes its meaning or goes away."""
+
+    version: int = 1
+    healthy: bool
+    """Every wanted gateway is ready and none is parked, and the volume is ours.
+
+    A gateway that is still starting is not ready, so it counts: whoever asks wants to know whether work can
+    be sent. A HEALTHCHECK bridges the time of a start by its start period and its retries.
+    """
+    problems: list[str]
+    hermes_version: str = __version__
+    flavour: str | None = None
+    """`overlay` or `debian` in the image, None elsewhere."""
+    supervisor: str = "none"
+    """Kind of the service manager."""
+    home: str = ""
+    volume_held: str | None = None
+    """Which other container has the volume, if one has."""
+    services: list[ServiceReport]
