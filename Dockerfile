@@ -18,7 +18,7 @@ RUN printf 'path-exclude=/usr/share/%s/*\n' doc man info locale lintian > /etc/d
 
 
 FROM base AS deps
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,DL3009
 RUN apt-get update && apt-get install -y --no-install-recommends python3-pip python3-venv
 # An index that stops answering ends the build instead of hanging it.
 ENV PIP_DEFAULT_TIMEOUT=30 PIP_RETRIES=3 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
@@ -60,7 +60,7 @@ RUN cp -a /out/opt/hermes/venv/. /opt/hermes/venv/ \
 
 
 FROM base AS fetch
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,DL3009
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl xz-utils
 ARG TARGETARCH
 ARG S6_OVERLAY_VERSION=3.2.3.0
