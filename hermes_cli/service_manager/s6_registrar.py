@@ -104,6 +104,9 @@ class Registrar:
             raise PermissionDeniedError(service, verb, remedy)
         else:
             done = run(["s6-sudo", os.fspath(self._socket), verb, profile, *more], timeout=_TIMEOUT)
+        if done.stderr.startswith("s6-sudoc:"):  # connected, and was turned away before slotctl ran
+            remedy = f"the registrar does not serve uid {os.geteuid()}; run it as the user hermes"
+            raise PermissionDeniedError(service, verb, remedy)
         if done.returncode != 0:
             raise S6CommandError(service, verb, done.returncode, done.stderr)
 

@@ -75,21 +75,21 @@ class Deaths(NamedTuple):
 
 def parse_svstat(line: str) -> SvStat:
     """Read one line of `s6-svstat -o FIELDS`; raises ValueError for anything else."""
-    words = line.split()
-    if len(words) != FIELDS.count(",") + 1:
-        raise ValueError(f"not the {FIELDS.count(',') + 1} fields asked of s6-svstat: {line.strip()!r}")
-    up, wanted, normally_up, ready, pid, exit_code, exit_signal, since, ready_since = words
-    return SvStat(
-        up=up != "false",
-        wanted=wanted == "true",
-        normally_up=normally_up == "true",
-        ready=ready == "true",
-        pid=int(pid) if int(pid) > 0 else None,
-        exit_code=int(exit_code) if int(exit_code) >= 0 else None,
-        exit_signal=None if exit_signal == "NA" else exit_signal,
-        since=tai64n_to_epoch(since),
-        ready_since=tai64n_to_epoch(ready_since),
-    )
+    try:
+        up, wanted, normally_up, ready, pid, exit_code, exit_signal, since, ready_since = line.split()
+        return SvStat(
+            up=up != "false",
+            wanted=wanted == "true",
+            normally_up=normally_up == "true",
+            ready=ready == "true",
+            pid=int(pid) if int(pid) > 0 else None,
+            exit_code=int(exit_code) if int(exit_code) >= 0 else None,
+            exit_signal=None if exit_signal == "NA" else exit_signal,
+            since=tai64n_to_epoch(since),
+            ready_since=tai64n_to_epoch(ready_since),
+        )
+    except ValueError as error:
+        raise ValueError(f"not the fields asked of s6-svstat: {line.strip()!r}") from error
 
 
 def parse_svdt(text: str, policy: RestartPolicy | None = None) -> Deaths:
