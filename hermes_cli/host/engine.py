@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,8 @@ from .errors import (
 from .settings import HOME, LABEL, LOCAL_IMAGE, RELEASE_IMAGE, STOP_TIMEOUT, Settings
 
 if TYPE_CHECKING:
-    from docker.models.containers import Container
-
     import docker
+    from docker.models.containers import Container
 
 _TIMEOUT = 60
 """Seconds one call may take, but for stopping, which adds the container's own time."""
@@ -41,9 +41,8 @@ class Engine:
     def connect(cls) -> Engine:
         """The engine that the docker command would use: DOCKER_HOST, or the local socket."""
         try:
-            from docker.errors import DockerException
-
             import docker
+            from docker.errors import DockerException
         except ImportError:
             raise SdkMissingError from None
         try:
@@ -174,6 +173,18 @@ class Engine:
     def reload(self, container: Container) -> None:
         with _errors(f"inspect {container.name}"):
             container.reload()
+
+    def last_exit_code(self, container: Container) -> int | None:
+        """How its last run ended: of a container that was started again only the engine's events know."""
+        with _errors(f"see how {container.name} ended"):
+            events = self._client.events(
+                since=0,
+                until=int(time.time()) + 1,
+                filters={"container": container.id, "event": "die"},
+                decode=True,
+            )
+            codes = [event["Actor"]["Attributes"].get("exitCode") for event in events]
+        return int(codes[-1]) if codes and str(codes[-1]).isdecimal() else None
 
     def log(self, container: Container, lines: int = 20) -> list[str]:
         """The last lines the container printed."""

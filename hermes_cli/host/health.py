@@ -40,7 +40,15 @@ class Report(msgspec.Struct):
     healthy: bool
     problems: list[str] = []
     supervisor: str = "none"
+    volume_held: str | None = None
     services: list[_Service] = []
+
+    @property
+    def final(self) -> bool:
+        """Whether what is wrong stays wrong, however long one waits."""
+        troubled = [service for service in self.services if service.problem]
+        parked = bool(troubled) and all(service.actual == "parked" for service in troubled)
+        return self.booted and (self.volume_held is not None or parked)
 
     @property
     def booted(self) -> bool:
@@ -92,13 +100,16 @@ def wait_healthy(
     while True:
         engine.reload(container)
         if container.status in ("exited", "dead", "restarting") or _restarts(container) > restarts:
-            code = container.attrs["State"]["ExitCode"]
-            raise _failure(engine, container, f"it ended with exit code {code}")
+            code = engine.last_exit_code(container)
+            how = "" if code is None else f" with exit code {code}"
+            raise _failure(engine, container, f"it ended{how}")
         report, cause = look(engine, container)
         if report is not None:
             if report.booted and (report.healthy or accepted.issuperset(report.problems)):
                 return report
             cause = "; ".join(report.problems) or "it is booting"
+            if report.final:
+                raise _failure(engine, container, cause)
         now = time.monotonic()
         if now - begin > deadline:
             raise _failure(engine, container, f"{cause}, after {deadline:g} s")
