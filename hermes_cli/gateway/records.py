@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..home import Record
+import msgspec
+
+from hermes_cli.home import Record
 
 Intent = Literal["running", "stopped"]
 State = Literal["starting", "backing_off", "running", "degraded", "draining", "stopped", "failed"]
@@ -28,6 +30,8 @@ class StateRecord(Record, kw_only=True):
     pid_start: int
     """Clock ticks after boot at which `pid` began (proc(5), field 22): a pid alone may be recycled."""
     boot_id: str
+    init_start: int = 0
+    """When PID 1 began, likewise: where it differs, the whole container ended, and not the gateway alone."""
     started_at: float
     ready_at: float | None = None
     host: str | None = None
@@ -35,8 +39,8 @@ class StateRecord(Record, kw_only=True):
     socket: str | None = None
     hermes_version: str = ""
     message: str = ""
-    unclean_starts: list[float] = []
-    """When the latest starts happened that followed an unclean end, oldest first, in seconds since the epoch."""
+    unclean_starts: list[float] = msgspec.field(default_factory=list)
+    """When the latest starts after an unclean end happened: seconds since the epoch, oldest first."""
     restarts: int = 0
     """Unclean ends since the operator last asked for a start."""
 

@@ -1,0 +1,168 @@
+"""Start, stop and restart as the operator means them: the intent first, then the service manager.
+
+A library of its own above the service manager, which knows no homes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hermes_cli.home import Home, HomeError, load, root_home, save
+from hermes_cli.service_manager.errors import (
+    GatewayNotRegisteredError,
+    NoServiceManagerError,
+    PermissionDeniedError,
+    ServiceError,
+    ServiceParkedError,
+    ServiceTimeoutError,
+)
+from hermes_cli.service_manager.locks import verb_lock
+from hermes_cli.service_manager.names import service_name
+from hermes_cli.service_manager.types import ServiceManager
+
+from . import park
+from .lock import ORPHAN_GRACE, holder_of
+from .reasons import reason_of
+from .records import Intent, IntentRecord, ParkedRecord, StateRecord
+
+VOLUME_HELD = Path("/run/hermes/volume-held")
+"""There while another container has the volume; its text says which."""
+
+_OTHER_VERB = 75.0
+"""Seconds to wait for another command on the same gateway: more than a restart may take."""
+
+
+class NoSuchHomeError(HomeError):
+    """The profile has no home to write an intent into."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(
+            f"there is no profile {home.profile!r} ({home.path} is no directory); "
+            "'hermes profile list' shows all"
+        )
+
+
+class VolumeHeldError(ServiceError):
+    """Another container runs the gateways of this volume."""
+
+    def __init__(self, profile: str, holder: str) -> None:
+        super().__init__(
+            f"{service_name(profile)} is not started here, because another container holds the volume "
+            f"({holder}); stop that one, then restart this one"
+        )
+        self.holder = holder
+
+
+class Lifecycle:
+    """The verbs on the gateways below one root home. Without a manager only `stop` can do anything."""
+
+    def __init__(self, manager: ServiceManager | None, root: Path | None = None) -> None:
+        self._manager = manager
+        self._root = root if root is not None else root_home()
+
+    def start(self, profile: str) -> None:
+        """Return when the gateway is ready; raises `ServiceError` or `HomeError`.
+
+        Clears the parking slip, and, by the time of the intent, the count of unclean starts.
+        """
+        with self._verb(profile, "start") as home:
+            manager = self._before_start(home)
+            self._bring_up(home, manager.start)
+
+    def restart(self, profile: str) -> None:
+        """Return when the gateway is ready with a new pid; a stopped one is started."""
+        with self._verb(profile, "restart") as home:
+            manager = self._before_start(home)
+            self._bring_up(home, manager.restart)
+
+    def stop(self, profile: str) -> None:
+        """Return when no gateway of this home runs, supervised or not."""
+        with self._verb(profile, "stop") as home:
+            self._write_intent(home, "stopped")
+            missing: GatewayNotRegisteredError | None = None
+            try:
+                if self._manager is not None:
+                    self._manager.stop(service_name(profile))
+            except GatewayNotRegisteredError as error:
+                missing = error
+            if not self._end_unsupervised(home) and missing is not None:
+                raise missing
+
+    def intent(self, profile: str) -> IntentRecord | None:
+        """What was asked for last; None where nothing was. Raises `CorruptFileError`."""
+        return load(self._home(profile).intent, IntentRecord)
+
+    def state(self, profile: str) -> StateRecord | None:
+        """What the gateway last said of itself, alive or not. Raises `CorruptFileError`."""
+        return load(self._home(profile).state, StateRecord)
+
+    def parked(self, profile: str) -> ParkedRecord | None:
+        """Why the gateway is parked, or None."""
+        return park.parked(self._home(profile))
+
+    def _home(self, profile: str) -> Home:
+        return Home.of(profile, self._root)
+
+    @contextmanager
+    def _verb(self, profile: str, action: str) -> Iterator[Home]:
+        """Exclude other commands on this gateway, so that the intent and the service end up the same."""
+        home = self._home(profile)
+        if not home.path.is_dir():
+            raise NoSuchHomeError(home)
+        with suppress(OSError):
+            home.run_dir.mkdir(mode=0o700, exist_ok=True)
+        with verb_lock(home.run_dir, f"lifecycle-{profile}", action, _OTHER_VERB):
+            yield home
+
+    def _before_start(self, home: Home) -> ServiceManager:
+        try:
+            holder = VOLUME_HELD.read_text(errors="replace").strip()[:200]
+        except OSError:
+            pass
+        else:
+            raise VolumeHeldError(home.profile, holder or "it left no name")
+        if self._manager is None:
+            raise NoServiceManagerError("none")
+        return self._manager
+
+    def _bring_up(self, home: Home, verb: Callable[[str], None]) -> None:
+        self._write_intent(home, "running")
+        try:
+            park.clear(home)
+        except OSError as error:
+            raise HomeError(f"{home.parked} could not be removed: {reason_of(error)}") from error
+        try:
+            verb(service_name(home.profile))
+        except ServiceParkedError as error:
+            slip = park.parked(home)
+            raise ServiceParkedError(error.service, slip.reason if slip else error.reason) from error
+
+    def _write_intent(self, home: Home, intent: Intent) -> None:
+        record = IntentRecord(intent=intent, requested_at=time.time(), requested_by=_caller())
+        try:
+            save(home.intent, record)
+        except OSError as error:
+            raise HomeError(f"{home.intent} could not be written: {reason_of(error)}") from error
+
+    def _end_unsupervised(self, home: Home) -> bool:
+        """End a gateway that no manager knows: started by hand, or left over by a lost supervisor."""
+        holder = holder_of(home)
+        if holder is None:
+            return False
+        name = service_name(home.profile)
+        try:
+            gone = holder.end(grace=ORPHAN_GRACE)
+        except PermissionError as error:
+            remedy = f"pid {holder.pid} belongs to another user; stop it as that user, or as root"
+            raise PermissionDeniedError(name, "stop", remedy) from error
+        if not gone:
+            raise ServiceTimeoutError(name, "stop", ORPHAN_GRACE, f"pid {holder.pid} is still there")
+        return True
+
+
+def _caller() -> str:
+    return f"uid {os.getuid()}" if hasattr(os, "getuid") else "cli"

@@ -1,0 +1,44 @@
+"""Errors as application/problem+json (RFC 9457) with a stable `code`, one list for app and documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+
+MEDIA_TYPE = b"application/problem+json"
+
+CODES: Mapping[str, int] = {
+    "bad_request": 400,
+    "token_missing": 401,
+    "token_wrong": 401,
+    "token_not_configured": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "body_too_large": 413,
+    "header_too_large": 431,
+    "internal_error": 500,
+    "draining": 503,
+    "overloaded": 503,
+}
+"""Every `code` and its status. A code never changes its meaning; new ones may come."""
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The body of every error."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+
+
+def problem(code: str, detail: str) -> tuple[int, bytes]:
+    """Status and body of the error `code`."""
+    status = CODES[code]
+    return status, msgspec.json.encode(
+        Problem(title=HTTPStatus(status).phrase, status=status, code=code, detail=detail)
+    )

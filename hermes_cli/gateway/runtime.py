@@ -1,0 +1,114 @@
+"""What a running gateway knows of itself: the one source of its status, its metrics and its readiness."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+
+from hermes_cli import __version__
+from hermes_cli.home import Home
+
+from .api import GatewayStatus, Health
+from .events import EventJournal
+from .metrics import Metric, counter, gauge, process_metrics, uptime
+from .protocol import Connections
+from .records import State
+from .state import StateReporter
+
+_LEAST_FREE = 1 << 20
+"""Bytes below which the home counts as full: the small files still fit, and little else."""
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The live gateway. Everything the app shows is asked of it at the moment of the request."""
+
+    home: Home
+    reporter: StateReporter
+    token: str | None
+    drain_timeout: float
+    url: str
+    warnings: list[str]
+    connections: Connections = field(default_factory=Connections)
+    journal: EventJournal = field(default_factory=EventJournal)
+    requests: Counter[tuple[str, int]] = field(default_factory=Counter)
+    ready: bool = False
+    faults: list[str] = field(default_factory=list)
+    """What went wrong at start and lasts."""
+
+    @property
+    def draining(self) -> bool:
+        return self.journal.draining
+
+    def problems(self) -> list[str]:
+        found = list(self.faults)
+        if self.reporter.problem:
+            found.append(self.reporter.problem)
+        free = self.free_bytes()
+        if free is not None and free < _LEAST_FREE:
+            found.append(f"{self.home.path} has {free} bytes left; free some space")
+        return found
+
+    def state(self) -> State:
+        recorded = self.reporter.record.state
+        return "degraded" if recorded == "running" and self.problems() else recorded
+
+    def health(self) -> Health:
+        if self.draining:
+            return Health(status="draining")
+        return Health(status="ok" if self.ready else "starting")
+
+    def free_bytes(self) -> int | None:
+        try:
+            volume = os.statvfs(self.home.path)
+        except OSError:
+            return None
+        return volume.f_bavail * volume.f_frsize
+
+    def status(self) -> GatewayStatus:
+        record = self.reporter.record
+        return GatewayStatus(
+            profile=self.home.profile,
+            state=self.state(),
+            ready=self.ready and not self.draining,
+            pid=record.pid,
+            started_at=record.started_at,
+            ready_at=record.ready_at,
+            uptime_seconds=round(uptime(record.started_at), 3),
+            host=record.host,
+            port=record.port,
+            url=self.url,
+            socket=record.socket,
+            hermes_version=record.hermes_version,
+            restarts=record.restarts,
+            drain_timeout=self.drain_timeout,
+            connections=len(self.connections.connections),
+            event_streams=self.journal.readers,
+            problems=self.problems(),
+            warnings=self.warnings,
+        )
+
+    def metrics(self) -> list[Metric]:
+        record, free = self.reporter.record, self.free_bytes()
+        found = [
+            gauge("hermes_gateway_info", "Who is here.", 1, profile=self.home.profile, version=__version__),
+            gauge("hermes_gateway_ready", "1 while ready for work.", int(self.ready and not self.draining)),
+            gauge("hermes_gateway_draining", "1 while draining.", int(self.draining)),
+            gauge("hermes_gateway_problems", "Problems that /v1/status names.", len(self.problems())),
+            gauge("hermes_gateway_restarts", "Unclean ends since the last requested start.", record.restarts),
+            gauge("hermes_gateway_connections", "Open connections.", len(self.connections.connections)),
+            gauge("hermes_gateway_event_streams", "Open event streams.", self.journal.readers),
+            counter(
+                "hermes_gateway_requests_total",
+                "Answered requests.",
+                {
+                    (("method", method), ("status", str(code))): n
+                    for (method, code), n in self.requests.items()
+                },
+            ),
+            gauge("process_start_time_seconds", "Start of the gateway, since the epoch.", record.started_at),
+        ]
+        if free is not None:
+            found.append(gauge("hermes_home_free_bytes", "Bytes free on the home's file system.", free))
+        return found + process_metrics()

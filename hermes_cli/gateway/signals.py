@@ -1,0 +1,41 @@
+"""SIGTERM and SIGINT before the event loop exists: remembered, and waking whoever waits."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from types import FrameType
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+class EarlySignals:
+    """Catches the ending signals from the first moment on, until `hand_over` gives them to the loop."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in ENDING:
+            signal.signal(number, self._caught)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until asked to end; True in the latter case."""
+        deadline = time.monotonic() + seconds
+        while not self.requested:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            select.select([self._reader], [], [], left)
+        return True
+
+    def hand_over(self) -> bool:
+        """Called once the loop's own handlers are in place; True where a signal came before that."""
+        os.close(self._reader)
+        os.close(self._writer)
+        return self.requested
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
