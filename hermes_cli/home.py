@@ -16,7 +16,8 @@ from .service_manager.names import DEFAULT_PROFILE, validate_profile_name
 _SUN_PATH = 107
 """Bytes a Unix socket's path may have (unix(7): sun_path holds 108 with its NUL)."""
 
-_RUNTIME = Path("/run/hermes/sockets")
+FALLBACK_SOCKETS = Path("/run/hermes/sockets")
+"""Where control sockets go that cannot be in their home."""
 
 _MARKS = ("config.yaml", ".env", "profile.json", "gateway_intent.json")
 """A directory with none of these is no profile's home, whatever its name."""
@@ -114,7 +115,7 @@ class Home:
         import hashlib
 
         digest = hashlib.blake2s(os.fsencode(self.path), digest_size=8).hexdigest()
-        return _RUNTIME / f"{digest}.sock"
+        return FALLBACK_SOCKETS / f"{digest}.sock"
 
     @property
     def logs(self) -> Path:

@@ -195,11 +195,12 @@ def _time(seconds: float) -> str:
 
 def _recover(context: Context) -> None:
     """Settle what an interrupted command left, and say so; reading goes on where it cannot be settled."""
-    from hermes_cli.profiles import ProfileError
-    from hermes_cli.profiles.recover import half_done, recover_half_done
+    from hermes_cli.profiles.half_done import half_done
 
     if not half_done(context.root):
         return
+    from hermes_cli.profiles import ProfileError, recover_half_done
+
     try:
         for sentence in recover_half_done(_manager(), context.root):
             click.echo(f"hermes: {sentence}", err=True)

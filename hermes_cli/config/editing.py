@@ -43,7 +43,8 @@ def parse_value(name: str, text: str, path: Path) -> str | int | float:
     if value != value:
         raise ConfigError(path, f"expected {key.expected}, got not-a-number", key=name, expected=key.expected)
     assert isinstance(value, (str, int, float))
-    return value
+    # Milliseconds are fine enough, and YAML 1.1 takes Python's 1e-05 for text.
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def set_value(home: Home, name: str, value: str | int | float) -> None:

@@ -17,6 +17,7 @@ MAX_DRAIN = 25.0
 
 TOKEN_VARIABLE = "HERMES_GATEWAY_TOKEN"
 PASSWORD_VARIABLE = "HERMES_DASHBOARD_PASSWORD"
+DASHBOARD_TOKEN_VARIABLE = "HERMES_DASHBOARD_TOKEN"
 
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_%-]+$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -73,13 +74,17 @@ KEYS = {
     "gateway.port": Key(Port, _PORT_IN_WORDS, FIRST_PORT),
     "gateway.drain_timeout": Key(Drain, f"a number of seconds from 0 to {MAX_DRAIN:g}", DEFAULT_DRAIN),
     "dashboard.host": Key(Host, _HOST_IN_WORDS, DEFAULT_HOST, "HERMES_DASHBOARD_HOST"),
-    "dashboard.port": Key(Port, _PORT_IN_WORDS, DASHBOARD_PORT),
+    "dashboard.port": Key(Port, _PORT_IN_WORDS, DASHBOARD_PORT, "HERMES_DASHBOARD_PORT"),
 }
 """Dotted name → setting, in the order in which they are shown."""
 
 SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in KEYS))
 
-SECRETS = {"gateway.token": TOKEN_VARIABLE, "dashboard.password": PASSWORD_VARIABLE}
+SECRETS = {
+    "gateway.token": TOKEN_VARIABLE,
+    "dashboard.password": PASSWORD_VARIABLE,
+    "dashboard.token": DASHBOARD_TOKEN_VARIABLE,
+}
 """What looks like a setting but lives in .env: config.yaml is shown, shared and backed up in the open."""
 
 

@@ -72,7 +72,7 @@ def _value(node: yaml.Node, path: Path, name: str, depth: int) -> object:
         return SafeConstructor().construct_object(node)
     except (yaml.YAMLError, ValueError, LookupError, TypeError, ArithmeticError):
         # What SafeConstructor lets through for a tag that does not fit its value, as in `!!int abc`.
-        return Foreign(f"{node.value[:40]!r}, which is no {node.tag.rpartition(':')[2]}")
+        return Foreign(f"{node.value[:40]!r}, which is no {node.tag.removeprefix('tag:yaml.org,2002:')}")
 
 
 def _kind(node: yaml.Node) -> str:

@@ -1,6 +1,9 @@
 """Profiles: named homes of their own, each with a gateway."""
 
-from .changes import create_profile, delete_profile, rename_profile
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .errors import (
     GatewayRunningError,
     NotAProfileError,
@@ -11,8 +14,6 @@ from .errors import (
     ReservedProfileError,
     StorageError,
 )
-from .recover import recover_half_done
-from .seed import seed_home
 from .survey import (
     Profile,
     Survey,
@@ -23,6 +24,11 @@ from .survey import (
     require_profile,
     survey,
 )
+
+if TYPE_CHECKING:
+    from .changes import create_profile, delete_profile, rename_profile
+    from .recover import recover_half_done
+    from .seed import seed_home
 
 __all__ = [
     "GatewayRunningError",
@@ -47,3 +53,20 @@ __all__ = [
     "seed_home",
     "survey",
 ]
+
+_LATE = {
+    "create_profile": "changes",
+    "delete_profile": "changes",
+    "rename_profile": "changes",
+    "recover_half_done": "recover",
+    "seed_home": "seed",
+}
+"""What only commands that change something need: `profile list` and a gateway's start do not pay for it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)

@@ -20,12 +20,9 @@ from .errors import (
     ReservedProfileError,
     StorageError,
 )
+from .half_done import DELETED, NEW, RENAMING, hidden
 from .lock import claimed, profiles_lock
 from .recover import (
-    DELETED,
-    NEW,
-    RENAMING,
-    hidden,
     recover_locked,
     register,
     remove_tree,

@@ -1,11 +1,4 @@
-"""What an interrupted command left behind is finished, or undone, by the next one.
-
-Each half-done change has a hidden name in `profiles/` that says what it was:
-
-    .NAME.new        being made: undone. It becomes NAME by rename as the last step of `create`
-    .NAME.deleted    being deleted: finished. Its rename from NAME was the decision
-    .NAME.renaming   a file naming the new name: undone while NAME exists, finished once it is gone
-"""
+"""What an interrupted command left behind is finished, or undone, by the next one."""
 
 from __future__ import annotations
 
@@ -18,33 +11,10 @@ from pathlib import Path
 
 from hermes_cli.home import CorruptFileError, Home, load, root_home
 from hermes_cli.service_manager.errors import GatewayNotRegisteredError, ServiceError
-from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_name
 from hermes_cli.service_manager.types import ServiceManager
 
+from .half_done import DELETED, NEW, RENAMING, half_done, hidden, is_name
 from .lock import claimed, profiles_lock
-
-NEW = ".new"
-DELETED = ".deleted"
-RENAMING = ".renaming"
-
-
-def hidden(root: Path, profile: str, suffix: str) -> Path:
-    """Where the half-done change of `profile` is, or would be."""
-    return root / "profiles" / f".{profile}{suffix}"
-
-
-def half_done(root: Path) -> list[tuple[str, str]]:
-    """(profile, suffix) of everything half done, without touching it. Costs one directory listing."""
-    try:
-        names = sorted(entry.name for entry in (root / "profiles").iterdir())
-    except OSError:
-        return []
-    found = []
-    for name in names:
-        for suffix in (NEW, DELETED, RENAMING):
-            if name.startswith(".") and name.endswith(suffix) and _is_name(name[1 : -len(suffix)]):
-                found.append((name[1 : -len(suffix)], suffix))
-    return found
 
 
 def recover_half_done(manager: ServiceManager | None = None, root: Path | None = None) -> list[str]:
@@ -134,7 +104,7 @@ def _finish_deletion(profile: str, manager: ServiceManager | None, root: Path) -
 def _settle_rename(profile: str, manager: ServiceManager | None, root: Path) -> str | None:
     path = hidden(root, profile, RENAMING)
     new = path.read_text(errors="replace")[:512]
-    if not os.path.lexists(Home(profile, root).path) and _is_name(new):
+    if not os.path.lexists(Home(profile, root).path) and is_name(new):
         sentence = f"profile {profile!r} was half renamed and is called {new!r} now"
         unregister(manager, profile)
         home = Home(new, root)
@@ -155,13 +125,6 @@ _HANDLERS: dict[str, Callable[[str, ServiceManager | None, Path], str | None]] =
     DELETED: _finish_deletion,
     RENAMING: _settle_rename,
 }
-
-
-def _is_name(name: str) -> bool:
-    try:
-        return validate_profile_name(name) != DEFAULT_PROFILE
-    except ValueError:
-        return False
 
 
 def _make_writable(path: Path) -> None:

@@ -15,8 +15,10 @@ from hermes_cli.config.schema import (
     PASSWORD_VARIABLE,
     TOKEN_VARIABLE,
 )
-from hermes_cli.home import Home, Record, save, write_atomic
+from hermes_cli.home import Home, save, write_atomic
 from hermes_cli.service_manager.names import DEFAULT_PROFILE
+
+from .survey import ProfileRecord
 
 _CONFIG = """\
 # Settings of this profile. 'hermes config check' says what is wrong in here, with line and column.
@@ -55,13 +57,6 @@ _SOUL = """\
 
 Write here, in plain words, who the agent of this profile is, what it is for, and how it should speak.
 """
-
-
-class ProfileRecord(Record, kw_only=True):
-    """profile.json: what is known of a profile besides its settings."""
-
-    created_at: float
-    """Seconds since the epoch."""
 
 
 def seed_home(home: Home, port: int = FIRST_PORT, environ: Mapping[str, str] | None = None) -> list[Path]:

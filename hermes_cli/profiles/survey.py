@@ -8,13 +8,19 @@ from pathlib import Path
 
 from hermes_cli.config.reading import Inspection, inspect_config
 from hermes_cli.config.schema import FIRST_PORT
-from hermes_cli.home import CorruptFileError, Home, load, not_a_profile, profile_entries, root_home
+from hermes_cli.home import CorruptFileError, Home, Record, load, not_a_profile, profile_entries, root_home
 from hermes_cli.service_manager.names import DEFAULT_PROFILE
 
 from .errors import NotAProfileError, PortTakenError, ProfileError, ProfileNotFoundError
-from .seed import ProfileRecord
 
 LAST_PORT = 65535
+
+
+class ProfileRecord(Record, kw_only=True):
+    """profile.json: what is known of a profile besides its settings."""
+
+    created_at: float
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
