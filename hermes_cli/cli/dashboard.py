@@ -1,0 +1,32 @@
+"""`hermes dashboard`: serve the web page."""
+
+from __future__ import annotations
+
+import click
+
+from .context import Context, pass_context
+
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: supervisors do not restart on it."""
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="Listen there instead of on dashboard.host.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Listen there instead of on dashboard.port.")
+@click.option("--root-path", metavar="PATH", help="The path a reverse proxy shows it under, like /hermes.")
+@pass_context
+def dashboard(context: Context, host: str | None, port: int | None, root_path: str | None) -> int:
+    """Serve the page that shows every gateway and its log.
+
+    It listens on this machine only, unless HERMES_DASHBOARD_PASSWORD or HERMES_DASHBOARD_TOKEN is set.
+    """
+    from hermes_cli.dashboard.settings import RefusedError, load_settings
+
+    try:
+        settings = load_settings(context.root, host=host, port=port, root_path=root_path)
+        from hermes_cli.dashboard.serve import serve
+
+        return serve(settings)
+    except RefusedError as error:
+        click.echo(f"hermes: {error}", err=True)
+        return EXIT_CONFIG

@@ -1,0 +1,161 @@
+"""A status report as the interactive faces show it: the same columns, words and marks in each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from .printable import plain
+from .status import ServiceReport, StatusReport
+
+Tone = Literal["good", "busy", "bad", "idle"]
+
+MARKS: Mapping[Tone, str] = {"good": "●", "busy": "◐", "bad": "✕", "idle": "○"}
+"""A shape for each tone, so that colour never carries the meaning alone."""
+
+_BUSY = frozenset({"starting", "backing off", "draining", "stopping", "degraded"})
+_MAX_NOTE = 400
+_SAME_START = 2.0
+"""Seconds by which two readings of one start may differ: an uptime is an age, and ages are rounded."""
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One service in words, each safe to show on a line; empty where there is nothing to say."""
+
+    service: str
+    profile: str | None
+    name: str
+    wanted: str
+    actual: str
+    tone: Tone
+    mark: str
+    ready: str
+    pid: str
+    since: int | None
+    """When it came up, in seconds since the epoch: an uptime would change every second, this does not."""
+    restarts: str
+    last_exit: str
+    port: str
+    note: str
+
+    def uptime(self, now: float | None = None) -> str:
+        """`8s`, `3m 20s`, `5h 12m`, `9d 4h`; empty where it is not up."""
+        if self.since is None:
+            return ""
+        return duration((now if now is not None else time.time()) - self.since)
+
+
+class Overview(msgspec.Struct, kw_only=True):
+    """Everything a face shows of the whole installation, apart from logs."""
+
+    summary: str
+    tone: Tone
+    mark: str
+    problems: list[str]
+    rows: list[Row]
+    """Gateways first (`default` at the top), then the container's own services."""
+
+    def profiles(self) -> list[str]:
+        return [row.profile for row in self.rows if row.profile is not None]
+
+
+def overview(report: StatusReport, before: Overview | None = None, now: float | None = None) -> Overview:
+    """`report` in words. With `before`, what has not really changed stays exactly the same."""
+    now = now if now is not None else time.time()
+    old = {row.service: row for row in before.rows} if before is not None else {}
+    rows = [_row(service, old.get(service.service), now) for service in report.services]
+    gateways = [row for row in rows if row.profile is not None]
+    tone: Tone = "good" if report.healthy else "bad"
+    return Overview(
+        summary=_summary(report, gateways),
+        tone=tone,
+        mark=MARKS[tone],
+        problems=[plain(problem, _MAX_NOTE) for problem in report.problems],
+        rows=rows,
+    )
+
+
+def unreadable(error: Exception, before: Overview | None = None) -> Overview:
+    """What to show when the status itself cannot be had; the last known rows stay."""
+    return Overview(
+        summary="The status cannot be read; what is shown is the last that was known",
+        tone="bad",
+        mark=MARKS["bad"],
+        problems=[plain(str(error) or type(error).__name__, _MAX_NOTE)],
+        rows=before.rows if before is not None else [],
+    )
+
+
+def tone_of(actual: str, wanted: str) -> Tone:
+    """How a state is to be taken. Down is bad only where up is wanted."""
+    if actual == "ready":
+        return "good"
+    if actual in _BUSY:
+        return "busy"
+    return "idle" if actual in ("down", "not registered") and wanted == "down" else "bad"
+
+
+def duration(seconds: float) -> str:
+    """`8s`, `3m 20s`, `5h 12m`, `9d 4h`."""
+    whole = max(0, int(seconds))
+    for unit, name, smaller, smaller_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
+        if whole >= unit:
+            return f"{whole // unit}{name} {whole % unit // smaller}{smaller_name}"
+    return f"{whole}s"
+
+
+def _row(service: ServiceReport, old: Row | None, now: float) -> Row:
+    tone = tone_of(service.actual, service.wanted)
+    pid = _number(service.pid)
+    since = None
+    if service.uptime_seconds is not None:
+        since = round(now - service.uptime_seconds)
+        if old is not None and old.pid == pid and old.since is not None:
+            since = old.since if abs(old.since - since) <= _SAME_START else since
+    return Row(
+        service=service.service,
+        profile=service.profile,
+        name=plain(service.profile or service.service, 256),
+        wanted=service.wanted,
+        actual=plain(service.actual, 40),
+        tone=tone,
+        mark=MARKS[tone],
+        ready="yes" if service.ready else "no",
+        pid=pid,
+        since=since,
+        restarts=_number(service.restarts),
+        last_exit=plain(service.last_exit or "", 60),
+        port=_number(service.port),
+        note=_note(service),
+    )
+
+
+def _note(service: ServiceReport) -> str:
+    notes: Iterable[str | None] = (service.parked_reason, service.message)
+    return plain("; ".join(dict.fromkeys(note for note in notes if note)), _MAX_NOTE)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _summary(report: StatusReport, gateways: list[Row]) -> str:
+    if report.volume_held:
+        return (
+            f"Another container holds the volume ({plain(report.volume_held, 80)}): nothing is started here"
+        )
+    wanted = [row for row in gateways if row.wanted == "up"]
+    ready = sum(row.ready == "yes" for row in wanted)
+    if not wanted:
+        return "No gateway is wanted up"
+    if ready == len(wanted):
+        which = "The wanted gateway is" if ready == 1 else f"All {ready} wanted gateways are"
+        return f"{which} ready"
+    return f"{ready} of {len(wanted)} wanted gateways ready"
