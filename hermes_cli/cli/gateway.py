@@ -1,0 +1,316 @@
+"""`hermes gateway`: run, start, stop, restart, status, list, logs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from .context import Context, json_option, pass_context, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hermes_cli.gateway.lifecycle import Lifecycle
+    from hermes_cli.home import Home
+    from hermes_cli.service_manager import ServiceManager
+    from hermes_cli.status import ServiceReport
+
+EXIT_PARKED = 78
+
+all_option = click.option("--all", "every", is_flag=True, help="The gateways of all profiles.")
+
+
+@click.group()
+def gateway() -> None:
+    """Start, stop, follow and list gateways."""
+
+
+@gateway.command()
+@click.option("--no-supervise", is_flag=True, help="Run it here, whatever could keep it up.")
+@pass_context
+def run(context: Context, no_supervise: bool) -> int:
+    """Run the gateway in the foreground; where something can keep it up, start it there and follow it."""
+    home = context.existing_home()
+    supervisor = None if _in_a_slot() or no_supervise or _not_to_be_supervised() else _s6()
+    if supervisor is not None:
+        return _start_and_follow(supervisor, home)
+    if not home.config.exists() and home.profile == "default":
+        from hermes_cli.profiles import seed_home
+
+        seed_home(home)
+    return become_gateway(home)
+
+
+def become_gateway(home: Home) -> NoReturn:
+    """Replace this process by the gateway's own program: it stays for long, and needs no command line.
+
+    -P keeps the working directory, which is the home, off the module path.
+    """
+    sys.stdout.flush()
+    arguments = [sys.executable, "-P", "-m", "hermes_cli.gateway", home.profile]
+    os.execv(sys.executable, arguments)
+
+
+@gateway.command()
+@all_option
+@json_option
+@pass_context
+def start(context: Context, every: bool, as_json: bool) -> int:
+    """Start the gateway, and return when it is ready."""
+    return _each(context, every, as_json, "start", _say_started)
+
+
+@gateway.command()
+@all_option
+@json_option
+@pass_context
+def restart(context: Context, every: bool, as_json: bool) -> int:
+    """Restart the gateway, and return when the new one is ready."""
+    return _each(context, every, as_json, "restart", _say_started)
+
+
+@gateway.command()
+@all_option
+@json_option
+@pass_context
+def stop(context: Context, every: bool, as_json: bool) -> int:
+    """Stop the gateway, and return when it is down. It stays down, also after a reboot."""
+    return _each(context, every, as_json, "stop", _say_stopped)
+
+
+@gateway.command()
+@json_option
+@pass_context
+def status(context: Context, as_json: bool) -> int:
+    """Show how the gateway is; exit 0 while it is ready, 3 while it is not."""
+    home = context.existing_home()
+    (report,) = _reports([home])
+    if as_json:
+        print_json(report)
+    else:
+        for name, value in _facts(report):
+            click.echo(f"{name:<9} {_plain(value)}")
+    return 0 if report.ready else 3
+
+
+@gateway.command("list")
+@json_option
+@pass_context
+def list_command(context: Context, as_json: bool) -> None:
+    """List the gateways of all profiles."""
+    reports = _reports(list(_homes(context)))
+    if as_json:
+        print_json({"gateways": reports})
+        return
+    print_table(
+        ("GATEWAY", "WANTED", "ACTUAL", "PID", "URL"),
+        [
+            (report.profile or "", report.wanted, report.actual, str(report.pid or "-"), report.url or "-")
+            for report in reports
+        ],
+    )
+
+
+@gateway.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines, until ^C.")
+@click.option("-n", "--lines", type=click.IntRange(0, 1_000_000), default=100, show_default=True)
+@all_option
+@pass_context
+def logs(context: Context, follow: bool, lines: int, every: bool) -> None:
+    """Print the end of the gateway's log."""
+    from hermes_cli.service_manager import ServiceError, get_service_manager
+    from hermes_cli.service_manager.names import service_name
+
+    if not every:
+        home = context.existing_home()
+        for line in get_service_manager().logs(service_name(home.profile), lines=lines, follow=follow):
+            click.echo(_plain(line))
+        return
+    manager = get_service_manager()
+    streams = {}
+    for home in _homes(context):
+        try:
+            streams[home.profile] = manager.logs(service_name(home.profile), lines=lines, follow=follow)
+        except ServiceError as error:
+            click.echo(f"hermes: warning: {error}", err=True)
+    width = max(map(len, streams), default=0)
+    for name, line in _together(streams) if follow else _in_turn(streams):
+        click.echo(f"{name:<{width}} | {_plain(line)}")
+
+
+def _start_and_follow(manager: ServiceManager, home: Home) -> int:
+    from hermes_cli.gateway.follow import follow_until_parked, leave_on_signal
+    from hermes_cli.gateway.lifecycle import Lifecycle
+    from hermes_cli.service_manager import ServiceParkedError
+
+    leave_on_signal()
+    try:
+        Lifecycle(manager).start(home.profile)
+    except ServiceParkedError as error:
+        click.echo(f"hermes: {error}", err=True)
+        return EXIT_PARKED
+    click.echo(_say_started(_reports([home])[0], home))
+    slip = follow_until_parked(manager, home, lambda line: click.echo(_plain(line)))
+    if slip is None:
+        _leave(1, f"the profile {home.profile} is gone, and its gateway with it")
+    _leave(EXIT_PARKED, f"the gateway of {home.profile} is parked: {slip.reason}")
+
+
+def _leave(code: int, message: str) -> NoReturn:
+    """End at once: the thread that prints the log may hold stdout's lock at the interpreter's own end."""
+    click.echo(f"hermes: {_plain(message)}", err=True)
+    os._exit(code)
+
+
+def _each(
+    context: Context, every: bool, as_json: bool, verb: str, sentence: Callable[[ServiceReport, Home], str]
+) -> int:
+    """Do `verb` to one gateway or to all at once; say what came of it. 1 if any failed."""
+    from hermes_cli.gateway.lifecycle import Lifecycle
+
+    homes = list(_homes(context)) if every else [context.existing_home()]
+    lifecycle = Lifecycle(_manager(needed=verb != "stop"))
+    failures = _do_all(lifecycle, verb, homes) if every else {}
+    if not every:
+        getattr(lifecycle, verb)(homes[0].profile)
+    reports = dict(zip((home.profile for home in homes), _reports(homes), strict=True))
+    for home in homes:
+        if home.profile in failures:
+            click.echo(f"hermes: {failures[home.profile]}", err=True)
+        elif not as_json:
+            click.echo(_plain(sentence(reports[home.profile], home)))
+    if as_json:
+        print_json({"gateways": list(reports.values())} if every else reports[homes[0].profile])
+    return 1 if failures else 0
+
+
+def _do_all(lifecycle: Lifecycle, verb: str, homes: list[Home]) -> dict[str, Exception]:
+    """Side by side: each spends its time waiting, and four at once keep two cores busy."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    failures: dict[str, Exception] = {}
+
+    def do(home: Home) -> None:
+        try:
+            getattr(lifecycle, verb)(home.profile)
+        except Exception as error:  # one bad profile does not keep the others from being served
+            failures[home.profile] = error
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(do, homes))
+    return failures
+
+
+def _say_started(report: ServiceReport, home: Home) -> str:
+    from hermes_cli.gateway.naming import command_for
+
+    command = command_for(home.profile)
+    return (
+        f"The gateway of {home.profile} is ready at {report.url or 'its control socket'}; its token is in "
+        f"{home.env} (HERMES_GATEWAY_TOKEN), its log is shown by '{command} gateway logs -f'."
+    )
+
+
+def _say_stopped(report: ServiceReport, home: Home) -> str:
+    return f"The gateway of {home.profile} is down."
+
+
+def _facts(report: ServiceReport) -> Iterator[tuple[str, str]]:
+    from .status import duration
+
+    yield "gateway", report.profile or ""
+    yield "wanted", report.wanted
+    yield "actual", report.actual
+    for name, value in (("pid", report.pid), ("restarts", report.restarts), ("url", report.url)):
+        if value is not None:
+            yield name, str(value)
+    if report.uptime_seconds is not None:
+        yield "uptime", duration(report.uptime_seconds)
+    for name, text in (
+        ("last exit", report.last_exit),
+        ("parked", report.parked_reason),
+        ("note", report.message),
+    ):
+        if text:
+            yield name, text
+
+
+def _reports(homes: list[Home]) -> list[ServiceReport]:
+    """The rows of these gateways alone: one look at the supervisor, a few small files."""
+    from hermes_cli.service_manager.names import service_name
+    from hermes_cli.status.collecting import status_all
+    from hermes_cli.status.exits import logged_exits
+    from hermes_cli.status.gateway import gateway_row
+
+    manager = _manager()
+    names = [service_name(home.profile) for home in homes]
+    observed = status_all(manager, names) if manager is not None else {}
+    exits = logged_exits(homes[0].root)
+    return [gateway_row(home, manager is not None, observed, exits.get(home.profile), True) for home in homes]
+
+
+def _homes(context: Context) -> Iterator[Home]:
+    from hermes_cli.home import Home, profile_names
+
+    for name in profile_names(context.root):
+        yield Home.of(name, context.root)
+
+
+def _manager(*, needed: bool = False) -> ServiceManager | None:
+    from hermes_cli.service_manager import NoServiceManagerError, get_service_manager
+
+    try:
+        return get_service_manager()
+    except NoServiceManagerError:
+        if needed:
+            raise
+        return None
+
+
+def _s6() -> ServiceManager | None:
+    from hermes_cli.service_manager import detect_service_manager, get_service_manager
+
+    return get_service_manager("s6") if detect_service_manager() == "s6" else None
+
+
+def _in_a_slot() -> bool:
+    return bool(os.environ.get("HERMES_SUPERVISOR"))
+
+
+def _not_to_be_supervised() -> bool:
+    return os.environ.get("HERMES_GATEWAY_NO_SUPERVISE", "").lower() in ("1", "true", "yes", "on")
+
+
+def _in_turn(streams: dict[str, Iterator[str]]) -> Iterator[tuple[str, str]]:
+    for name, lines in streams.items():
+        for line in lines:
+            yield name, line
+
+
+def _together(streams: dict[str, Iterator[str]]) -> Iterator[tuple[str, str]]:
+    """The lines of all streams as they come."""
+    import queue
+    import threading
+
+    arrived: queue.Queue[tuple[str, str]] = queue.Queue(maxsize=1000)
+
+    def read(name: str, lines: Iterator[str]) -> None:
+        try:
+            for line in lines:
+                arrived.put((name, line))
+        except OSError as error:
+            arrived.put((name, f"(the log cannot be read any further: {error})"))
+
+    for name, lines in streams.items():
+        threading.Thread(target=read, args=(name, lines), daemon=True).start()
+    while True:
+        yield arrived.get()
+
+
+def _plain(text: str) -> str:
+    from hermes_cli.printable import plain
+
+    return plain(text)
