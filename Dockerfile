@@ -108,15 +108,15 @@ RUN groupadd -g 10000 hermes \
         /run/s6-linux-init-container-results \
     && rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid-
 # S6_KEEP_ENV: everything supervised sees the container's environment, on either flavour.
-# S6_KILL_GRACETIME=0 with S6_CMD_RECEIVE_SIGNALS: shutdown waits for what it ends, never for a fixed time,
-# and `docker stop` reports the command's own exit code.
+# S6_KILL_GRACETIME=0: shutdown has asked and waited for everything (stop-command, stop-gateways) by then, and
+# needs no fixed sleep. S6_CMD_RECEIVE_SIGNALS stays off: it would put the command in the background, deaf and
+# without its standard input.
 ENV HERMES_HOME=/opt/data \
     HERMES_GATEWAY_HOST=0.0.0.0 \
     PYTHONDONTWRITEBYTECODE=1 \
     S6_KEEP_ENV=1 \
     S6_VERBOSITY=1 \
     S6_BEHAVIOUR_IF_STAGE2_FAILS=2 \
-    S6_CMD_RECEIVE_SIGNALS=1 \
     S6_CMD_WAIT_FOR_SERVICES_MAXTIME=0 \
     S6_KILL_GRACETIME=0
 COPY --from=deps /opt/hermes/ /opt/hermes/

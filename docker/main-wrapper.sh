@@ -5,6 +5,10 @@ set -eu
 here=/opt/hermes/docker
 word=${1:?}
 
+# For stop-command: whom to ask, and whether it sits at a terminal. Everything below replaces this process.
+if [ -t 0 ]; then terminal=terminal; else terminal=; fi
+echo "$$ $terminal" >/run/hermes/command
+
 is_hermes_command() {
   while read -r command; do
     [ "$command" != "$1" ] || return 0
