@@ -51,7 +51,7 @@ def main() -> int:
     sys.stdout.flush()
     for one in decisions:
         if one.up is None:
-            _complain(f"{root / 'profiles' / one.name} is {one.reason}; it is left alone")
+            _complain(f"{_quoted(one)} in {root / 'profiles'} is {one.reason}; it is left alone")
     try:
         write_log(Home.of(DEFAULT_PROFILE, root).boot_log, decisions)
     except OSError as error:
@@ -148,7 +148,7 @@ def tidy(home: Home) -> None:
 def write_log(path: Path, decisions: list[Decision]) -> None:
     """Append one line for each decision; the file becomes `.1` once it has passed 256 KiB. Raises OSError."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    text = "".join(f"{now} {one.name} {one.word}: {_on_one_line(one.reason)}\n" for one in decisions)
+    text = "".join(f"{now} {_quoted(one)} {one.word}: {_on_one_line(one.reason)}\n" for one in decisions)
     with contextlib.suppress(FileNotFoundError):
         if path.lstat().st_size > _LOG_LIMIT:
             path.replace(path.with_name(f"{path.name}.1"))
@@ -216,6 +216,11 @@ def _read_first_line(path: Path) -> str | None:
     except OSError as error:
         return f"somebody ({error.strerror})"
     return lines[0] if lines and lines[0].strip() else "another container"
+
+
+def _quoted(decision: Decision) -> str:
+    """The name; quoted where it is not known to be one, so that no file name can pass for another line."""
+    return decision.name if decision.up is not None else ascii(decision.name)
 
 
 def _on_one_line(text: str) -> str:

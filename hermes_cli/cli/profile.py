@@ -48,7 +48,7 @@ def list_command(context: Context, as_json: bool) -> None:
             click.echo(f"hermes: warning: {one.config_error}", err=True)
     for name, what in found.strays:
         click.echo(
-            f"hermes: warning: {context.root / 'profiles' / name} is {what}; it is left alone", err=True
+            f"hermes: warning: {name!a} in {context.root / 'profiles'} is {what}; it is left alone", err=True
         )
 
 

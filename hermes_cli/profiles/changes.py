@@ -100,7 +100,8 @@ def rename_profile(
 ) -> Profile:
     """Give a profile another name. Its gateway is stopped for it, and started again if it was to run.
 
-    Raises `ProfileError` or `ServiceError`; then it has its old name, and runs if it was to run.
+    Raises `ProfileError` or `ServiceError`; then it has its old name, and runs if it was to run. Only where
+    nothing but that last start fails, it has the new one.
     """
     root = root if root is not None else root_home()
     _check_name(old, "renamed")
@@ -123,14 +124,16 @@ def rename_profile(
             recover_locked(manager, root)
             raise
         sync_directory(home.path.parent)
-        marker.unlink()
         remove_alias(root, old)
         with contextlib.suppress(OSError):
             make_alias(root, new, manager)
-    if manager is not None and wants_to_run(target):
-        from hermes_cli.gateway.lifecycle import Lifecycle
+        try:
+            if manager is not None and wants_to_run(target):
+                from hermes_cli.gateway.lifecycle import Lifecycle
 
-        Lifecycle(manager, root).start(new)
+                Lifecycle(manager, root).start(new)
+        finally:
+            marker.unlink()
     return look_at(target)
 
 
@@ -151,11 +154,10 @@ def _move(home: Home, target: Home, manager: ServiceManager | None) -> None:
 
 
 def _stop(home: Home, manager: ServiceManager | None) -> None:
-    if manager is not None:
-        from hermes_cli.gateway.lifecycle import Lifecycle
+    from hermes_cli.gateway.lifecycle import Lifecycle
 
-        with contextlib.suppress(GatewayNotRegisteredError):
-            Lifecycle(manager, home.root).stop(home.profile)
+    with contextlib.suppress(GatewayNotRegisteredError):
+        Lifecycle(manager, home.root).stop(home.profile)
     _check_stopped(home)
 
 

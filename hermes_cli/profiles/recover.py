@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from hermes_cli.home import CorruptFileError, Home, load, root_home
+from hermes_cli.home import CorruptFileError, Home, HomeError, load, root_home
 from hermes_cli.service_manager.errors import GatewayNotRegisteredError, ServiceError
 from hermes_cli.service_manager.types import ServiceManager
 
@@ -36,7 +36,7 @@ def recover_locked(manager: ServiceManager | None, root: Path) -> list[str]:
     for profile, suffix in half_done(root):
         try:
             sentence = _HANDLERS[suffix](profile, manager, root)
-        except (OSError, ServiceError) as error:
+        except (OSError, ServiceError, HomeError) as error:
             path = hidden(root, profile, suffix)
             sentence = f"what is left of profile {profile!r} at {path} could not be cleared away: {error}"
         if sentence:
