@@ -21,11 +21,19 @@ def main() -> None:
     log = root_home() / "logs" / "supervision.jsonl"
     # The place in the log comes first: what happens while the summary is made is printed after it.
     inode, offset = _end_of(log)
-    for line in summary(collect()):
+    for line in _summary_or_why_not():
         click.echo(line)
     sys.stdout.flush()
     _announce_ready()
     become_printer(log, inode, offset)
+
+
+def _summary_or_why_not() -> list[str]:
+    """The container lives as long as this process does: a summary that fails must not end it."""
+    try:
+        return summary(collect())
+    except Exception as error:
+        return [f"Hermes {__version__}: no summary could be made ({type(error).__name__}: {error})"]
 
 
 def summary(report: StatusReport) -> list[str]:

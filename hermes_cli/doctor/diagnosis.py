@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from hermes_cli.home import root_home
+from hermes_cli.home import HomeError, root_home
 from hermes_cli.service_manager.errors import ServiceError
 from hermes_cli.service_manager.types import ServiceManager
 
@@ -78,7 +78,7 @@ def _look(checks: tuple[Check, ...], scene: Scene) -> list[Result]:
             continue
         try:
             found = list(check.look(scene))
-        except (OSError, ServiceError) as error:
+        except (OSError, HomeError, ServiceError) as error:
             found = [Result(_unknown(check, str(error)))]
         if all(result.finding.status == "ok" for result in found) and check.fine:
             found.append(Result(Finding(id=check.id, status="ok", message=check.fine)))
@@ -96,7 +96,7 @@ def _mend(results: list[Result]) -> dict[str, str]:
             continue
         try:
             mend()
-        except (OSError, ServiceError, ProfileError) as error:
+        except (OSError, HomeError, ServiceError, ProfileError) as error:
             failures[finding.id] = str(error)
     return failures
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -55,10 +55,8 @@ class Scene:
     root: Path
     manager: ServiceManager | None
     scandir: Path = Path("/run/service")
-    proc: Path = Path("/proc")
     uid: int = -1
     gid: int = -1
-    notes: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def homes(self) -> list[Home]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from hermes_cli.gateway.identity import parent_of
 from hermes_cli.home import Home
 from hermes_cli.service_manager.names import SERVICE_PREFIX, service_name
 
@@ -90,12 +91,12 @@ class Supervisor(NamedTuple):
 def _leaked(scene: Scene) -> list[Supervisor]:
     by_name: dict[str, list[tuple[int, int]]] = defaultdict(list)
     found = []
-    for process in scene.proc.iterdir():
+    for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
             continue
         try:
-            if (process / "comm").read_text().strip() != "s6-supervise":
-                continue
+            if (process / "comm").read_text().strip() != "s6-supervise" or parent_of(int(process.name)) != 1:
+                continue  # not of this scandir, whose s6-svscan is PID 1
             name = (process / "cmdline").read_bytes().split(b"\0")[1].decode(errors="replace")
             uid = process.stat().st_uid
         except (OSError, IndexError):

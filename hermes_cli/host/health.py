@@ -58,7 +58,7 @@ class Report(msgspec.Struct):
         return (
             self.supervisor == "s6"
             and all(service.actual != "not registered" for service in default)
-            and all(service.actual in ("up", "ready", "starting") for service in main)
+            and all(service.actual in ("ready", "starting", "unknown") for service in main)
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ LABEL = "ai.hermes.container"
 STOP_TIMEOUT = 40
 """Seconds that 'docker stop' waits: a gateway may drain for 25 and is killed after 30."""
 _MANY_PORTS = 1000
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,10 @@ def parse_ports(text: str) -> tuple[int, ...]:
     """`8642-8661,9119` as sorted numbers; an empty text or `none` publishes nothing."""
     ports: set[int] = set()
     for part in text.split(",") if text not in ("", "none") else ():
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
+        match = _PORTS.fullmatch(part.strip())
+        if match is None:
             raise HostError(f"{part!r} is not a port or a range of ports such as 8642-8661")
-        low, high = int(first), int(last or first)
+        low, high = int(match[1]), int(match[2] or match[1])
         if not 1 <= low <= high <= 65535:
             raise HostError(f"{part!r} is not a range of ports: they go from 1 to 65535, the lower first")
         ports.update(range(low, high + 1))

@@ -114,7 +114,7 @@ def _static_services(
         from_supervisor(report, service)
         report.last_exit = last_exit(service)
         if not service.answering:
-            report.message = service.detail
+            report.actual = "unknown"
         if kind == "dashboard":
             _dashboard(report, root, configs)
         yield report

@@ -22,8 +22,8 @@ class ServiceReport(msgspec.Struct, kw_only=True):
     wanted: Wanted = "down"
     """What the operator asked for; a parked gateway stays wanted."""
     actual: str = "down"
-    """One of: ready, starting, backing off, degraded, draining, stopping, parked, down, not registered, or
-    not answering (its supervisor)."""
+    """One of: ready, starting, backing off, degraded, draining, stopping, parked, down, not registered,
+    not answering (its supervisor), or unknown (a service of the image that this user may not look at)."""
     ready: bool = False
     pid: int | None = None
     uptime_seconds: float | None = None
