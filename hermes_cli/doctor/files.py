@@ -166,7 +166,7 @@ def strangers(scene: Scene) -> Iterator[Result]:
 def half_done_changes(scene: Scene) -> Iterator[Result]:
     """Creations, deletions and renamings that something interrupted."""
     from hermes_cli.profiles import recover_half_done
-    from hermes_cli.profiles.recover import half_done
+    from hermes_cli.profiles.half_done import half_done
 
     for profile, _ in half_done(scene.root):
         yield problem(

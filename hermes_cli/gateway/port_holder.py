@@ -68,7 +68,8 @@ def _listening_inodes(port: int) -> Iterator[str]:
 
 def _has_one_of(directory: Path, links: set[str]) -> bool:
     try:
-        return any(_link(entry.path) in links for entry in os.scandir(directory))
+        with os.scandir(directory) as entries:
+            return any(_link(entry.path) in links for entry in entries)
     except OSError:
         return False
 

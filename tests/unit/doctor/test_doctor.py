@@ -21,7 +21,7 @@ from hermes_cli.gateway.identity import ProcessIdentity, boot_id, start_ticks
 from hermes_cli.gateway.records import IntentRecord
 from hermes_cli.home import Home, save
 from hermes_cli.profiles import create_profile, seed_home
-from hermes_cli.profiles.recover import NEW, hidden
+from hermes_cli.profiles.half_done import NEW, hidden
 
 
 @pytest.fixture
