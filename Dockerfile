@@ -119,6 +119,7 @@ ENV HERMES_HOME=/opt/data \
     S6_BEHAVIOUR_IF_STAGE2_FAILS=2 \
     S6_CMD_WAIT_FOR_SERVICES_MAXTIME=0 \
     S6_KILL_GRACETIME=0
+WORKDIR /opt/data
 COPY --from=deps /opt/hermes/ /opt/hermes/
 COPY --from=app /out/ /
 ARG S6_FLAVOUR
@@ -132,7 +133,6 @@ LABEL org.opencontainers.image.title="Hermes" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}" \
       ai.hermes.s6-flavour="${S6_FLAVOUR}"
-WORKDIR /opt/data
 VOLUME /opt/data
 EXPOSE 8642 9119
 STOPSIGNAL SIGTERM
