@@ -273,6 +273,36 @@ def test_a_supervisor_killed_in_the_middle_of_a_verb_gets_the_order_again(tree: 
     assert manager.status("gateway-coder").in_words() == "ready"
 
 
+def test_an_order_that_its_supervisor_died_with_is_given_again(tree: Tree) -> None:
+    manager = tree.manager()
+    manager.register_profile_gateway("coder")
+    supervisor = tree.supervisor("gateway-coder")
+    os.kill(supervisor, signal.SIGSTOP)
+    starter = threading.Thread(target=manager.start, args=("gateway-coder",))
+    starter.start()
+    until(lambda: tree.unread_orders("gateway-coder"), "the order is in the control FIFO")
+    os.kill(supervisor, signal.SIGKILL)
+    starter.join(10)
+    assert not starter.is_alive()
+    assert manager.status("gateway-coder").in_words() == "ready"
+
+
+def test_an_old_parking_is_not_taken_for_the_answer_of_a_slow_supervisor(tree: Tree) -> None:
+    manager = tree.manager()
+    tree.behave("coder", "config")
+    manager.register_profile_gateway("coder")
+    with pytest.raises(ServiceParkedError):
+        manager.start("gateway-coder")
+    tree.behave("coder", "echo")
+    supervisor = tree.supervisor("gateway-coder")
+    os.kill(supervisor, signal.SIGSTOP)
+    timer = threading.Timer(0.3, os.kill, (supervisor, signal.SIGCONT))
+    timer.start()
+    manager.start("gateway-coder")
+    timer.join()
+    assert manager.status("gateway-coder").in_words() == "ready"
+
+
 def test_a_missing_slot_is_a_typed_error_for_every_verb_and_a_plain_answer_for_status(tree: Tree) -> None:
     manager = tree.manager()
     for verb in (manager.start, manager.stop, manager.restart):

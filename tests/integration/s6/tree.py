@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,6 +82,15 @@ class Tree:
             if command[0].endswith(b"s6-supervise") and cwd == self.scandir / service:
                 return int(directory.name)
         raise LookupError(service)
+
+    def unread_orders(self, service: str) -> int:
+        """Bytes in the control FIFO of `service` that its supervisor has not read."""
+        descriptor = os.open(self.scandir / service / "supervise/control", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            answer = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
+        finally:
+            os.close(descriptor)
+        return int.from_bytes(answer, sys.byteorder)
 
     def begin(self, **popen: object) -> None:
         self.process = subprocess.Popen(

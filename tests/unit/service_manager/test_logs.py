@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from hermes_cli.service_manager import logs
 from hermes_cli.service_manager.logs import follow_log, read_log
 
 A, B, C = (f"@400000006b0145d{digit}06c389b8.s" for digit in "123")
@@ -72,6 +74,27 @@ def test_following_reads_the_rest_of_a_rotated_file_and_all_between(log: Path) -
         file.write("7\n")
     assert take(lines, 1) == ["7"]
     lines.close()  # type: ignore[attr-defined]
+
+
+def test_what_is_written_just_before_a_rotation_is_not_lost(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(log, current="1\n")
+    lines = follow_log(log, 10)
+    assert take(lines, 1) == ["1"]
+    real = logs._successor
+
+    def late(directory: Path, current: FileIO | None) -> FileIO | None:
+        """s6-log writes and rotates when the follower has read to the end, before it looks on."""
+        if not (log / A).exists():
+            with (log / "current").open("a") as file:
+                file.write("2\n")
+            (log / "current").rename(log / A)
+            write(log, current="3\n")
+        return real(directory, current)
+
+    monkeypatch.setattr(logs, "_successor", late)
+    assert take(lines, 2) == ["2", "3"]
 
 
 def test_following_waits_for_the_end_of_a_line(log: Path) -> None:
