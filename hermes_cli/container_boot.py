@@ -44,9 +44,10 @@ class Decision:
 def main() -> int:
     """Print the plan, one line a profile, and log it. Whatever is broken, `default` is in it."""
     root = root_home()
-    for complaint in prepare(root):
+    held = _read_first_line(VOLUME_HELD)
+    for complaint in () if held else prepare(root):
         _complain(complaint)
-    decisions = plan(root, _read_first_line(VOLUME_HELD))
+    decisions = plan(root, held)
     sys.stdout.write("".join(f"{one.name} {one.word}\n" for one in decisions if one.up is not None))
     sys.stdout.flush()
     for one in decisions:

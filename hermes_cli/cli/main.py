@@ -11,6 +11,7 @@ import click
 from hermes_cli.service_manager.errors import InvalidNameError, ServiceError
 from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_name
 
+from .completion import complete_profile
 from .context import Context
 
 EXIT_FAILURE = 1
@@ -108,7 +109,14 @@ def _print_commands(ctx: click.Context, _param: click.Parameter, value: bool) ->
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("-p", "--profile", metavar="NAME", callback=_profile_name, help="The profile to act on.")
+@click.option(
+    "-p",
+    "--profile",
+    metavar="NAME",
+    callback=_profile_name,
+    shell_complete=complete_profile,
+    help="The profile to act on.",
+)
 @click.option("--tui", is_flag=True, help="Open the text interface (also: no arguments on a terminal).")
 @click.option(
     "--version",
@@ -132,7 +140,7 @@ def cli(ctx: click.Context, profile: str | None, tui: bool) -> None:
     if tui or (sys.stdin.isatty() and sys.stdout.isatty()):
         from hermes_cli.tui.app import run
 
-        ctx.exit(run() or 0)
+        ctx.exit(run(profile))
     click.echo(ctx.get_help(), err=True)
     ctx.exit(EXIT_USAGE)
 
@@ -155,7 +163,8 @@ def run(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except click.Abort as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
+        # click raises it from a prompt `from None`, and elsewhere from its cause.
+        if isinstance(error.__context__, KeyboardInterrupt):
             return EXIT_INTERRUPTED
         click.echo("hermes: aborted, nothing was changed", err=True)
         return EXIT_FAILURE

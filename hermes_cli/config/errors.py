@@ -22,7 +22,8 @@ class ConfigError(Exception):
         expected: str | None = None,
     ) -> None:
         place = ":".join(str(part) for part in (path, line, column) if part is not None)
-        super().__init__(": ".join(part for part in (place, key, message) if part))
+        shown = key if key is None or key.isprintable() else ascii(key)
+        super().__init__(": ".join(part for part in (place, shown, message) if part))
         self.path = path
         self.line = line
         self.column = column

@@ -183,8 +183,11 @@ def test_another_container_on_the_volume_keeps_everything_down_and_untouched(
 ) -> None:
     intend(home, "running")
     (home.run_dir / "gateway.pid").write_text("1")
+    seed_home(Home("default", root), environ={})
+    (root / "profiles" / ".writer.new").mkdir()
     container_boot.VOLUME_HELD.write_text("container 0123abcd since noon\n")
     main()
+    assert (root / "profiles" / ".writer.new").is_dir()
     assert capsys.readouterr().out == "default down\ncoder down\n"
     assert (home.run_dir / "gateway.pid").exists()
     assert "coder down: the volume is held by container 0123abcd since noon" in (
