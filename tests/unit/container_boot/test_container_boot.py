@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -195,11 +194,12 @@ def test_another_container_on_the_volume_keeps_everything_down_and_untouched(
     )
 
 
-def test_what_a_dead_gateway_left_is_removed(home: Home) -> None:
+def test_what_a_dead_gateway_left_is_removed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home.run_dir)
     (home.run_dir / "gateway.pid").write_text("1")
     home.lock.write_text("1\n")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(home.run_dir / "gateway.sock"))
+        server.bind("gateway.sock")
     leftover = home.path / ".gateway_state.json.0123456789ab"
     leftover.write_text("torn")
     home.gateway_log.mkdir(parents=True)
