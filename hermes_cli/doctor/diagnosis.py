@@ -23,6 +23,9 @@ CHECKS: tuple[Check, ...] = (
     *gateways.CHECKS,
 )
 
+_ROUNDS = 3
+"""Mending one thing brings up the next: a slot that was missing is then down, and wanted up."""
+
 
 class DoctorReport(msgspec.Struct, kw_only=True):
     """`hermes doctor --json`. `version` is raised when a field changes its meaning or goes away."""
@@ -36,7 +39,7 @@ class DoctorReport(msgspec.Struct, kw_only=True):
 def diagnose(
     root: Path | None = None, manager: ServiceManager | None = None, *, fix: bool = False
 ) -> DoctorReport:
-    """Look at everything; with `fix`, mend what is safe to mend, and look again.
+    """Look at everything; with `fix`, mend what is safe to mend, until nothing new is found.
 
     Raises nothing for what it finds: a check that fails itself becomes an error of its own.
     """
@@ -53,21 +56,26 @@ def diagnose(
 
 def examine(checks: tuple[Check, ...], scene: Callable[[], Scene], *, fix: bool) -> DoctorReport:
     """Run `checks`, each time over a fresh scene."""
-    first = _look(checks, scene())
-    findings = [result.finding for result in first]
-    if fix and any(result.mend for result in first):
-        failures = _mend(first)
-        second = [result.finding for result in _look(checks, scene())]
-        left = {finding.id for finding in second if finding.status != "ok"}
-        mended = [finding for finding in findings if finding.fixable and finding.id not in left]
-        # A check that has nothing left to complain of says so through what was mended, not twice.
-        spoken_for = {finding.id.partition(" ")[0] for finding in mended}
-        findings = [msgspec.structs.replace(finding, fixed=True, status="ok") for finding in mended]
-        for finding in second:
-            if finding.id in failures:
-                finding.remedy = f"{finding.remedy} (mending it failed: {failures[finding.id]})"
-            if finding.status != "ok" or finding.id not in spoken_for:
-                findings.append(finding)
+    results = _look(checks, scene())
+    tried: dict[str, Finding] = {}
+    failures: dict[str, str] = {}
+    for _ in range(_ROUNDS if fix else 0):
+        new = [result for result in results if result.mend and result.finding.id not in tried]
+        if not new:
+            break
+        tried |= {result.finding.id: result.finding for result in new}
+        failures |= _mend(new)
+        results = _look(checks, scene())
+    left = {result.finding.id for result in results if result.finding.status != "ok"}
+    mended = [finding for name, finding in tried.items() if name not in left]
+    findings = [msgspec.structs.replace(finding, fixed=True, status="ok") for finding in mended]
+    # A check that has nothing left to complain of says so through what was mended, not twice.
+    spoken_for = {finding.id.partition(" ")[0] for finding in mended}
+    for finding, _ in results:
+        if finding.id in failures:
+            finding.remedy = f"{finding.remedy} (mending it failed: {failures[finding.id]})"
+        if finding.status != "ok" or finding.id not in spoken_for:
+            findings.append(finding)
     return DoctorReport(ok=all(finding.status != "error" for finding in findings), findings=findings)
 
 

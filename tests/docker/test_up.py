@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import secrets
 import socket
 import subprocess
@@ -19,9 +18,9 @@ import docker
 import pytest
 from docker.models.images import Image
 
-pytestmark = pytest.mark.timeout(180)
+from tests.docker.containers import IMAGE
 
-IMAGE = os.environ.get("HERMES_TEST_IMAGE", "hermes:dev")
+pytestmark = pytest.mark.timeout(180)
 
 # A container that does nothing, and whose `hermes status --json` says what $REPORT holds.
 STAND_IN = """\
@@ -42,15 +41,6 @@ def report(*problems: str, actual: str = "starting") -> str:
     return json.dumps(
         {"healthy": not problems, "problems": problems, "supervisor": "s6", "services": services}
     )
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[docker.DockerClient]:
-    client = docker.from_env()
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 class Host:
@@ -110,8 +100,8 @@ class Host:
 
 
 @pytest.fixture
-def host(engine: docker.DockerClient) -> Iterator[Host]:
-    one = Host(engine)
+def host(client: docker.DockerClient) -> Iterator[Host]:
+    one = Host(client)
     try:
         yield one
     finally:
