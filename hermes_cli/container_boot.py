@@ -35,6 +35,8 @@ class Decision:
     name: str
     up: bool | None
     reason: str
+    broken: bool = False
+    """Whether the reason is one that somebody should mend."""
 
     @property
     def word(self) -> str:
@@ -53,6 +55,8 @@ def main() -> int:
     for one in decisions:
         if one.up is None:
             _complain(f"{_quoted(one)} in {root / 'profiles'} is {one.reason}; it is left alone")
+        elif one.broken:
+            _complain(f"the gateway of {one.name} stays down: {one.reason}")
     try:
         write_log(Home.of(DEFAULT_PROFILE, root).boot_log, decisions)
     except OSError as error:
@@ -88,7 +92,7 @@ def plan(root: Path, volume_held: str | None = None) -> list[Decision]:
     decisions = []
     for name, objection in [(DEFAULT_PROFILE, None), *_entries(root)]:
         if objection is not None:
-            decisions.append(Decision(name, None, objection))
+            decisions.append(Decision(name, None, objection, broken=True))
             continue
         home = Home(name, root)
         if volume_held is not None:
@@ -96,21 +100,20 @@ def plan(root: Path, volume_held: str | None = None) -> list[Decision]:
             continue
         try:
             tidy(home)
-            up, reason = decide(home)
+            decisions.append(decide(home))
         except OSError as error:
-            up, reason = False, f"cannot be read: {error}"
-        decisions.append(Decision(name, up, reason))
+            decisions.append(Decision(name, False, f"cannot be read: {error}", broken=True))
     return decisions
 
 
-def decide(home: Home) -> tuple[bool, str]:
+def decide(home: Home) -> Decision:
     """Whether the gateway of `home` is to be up, and why.
 
     Parked stays parked; then the operator's intent counts; without one, the last state. What cannot be
     read keeps it down.
     """
     if os.path.lexists(home.parked):
-        return False, "parked; 'hermes gateway start' ends that"
+        return Decision(home.profile, False, "parked; 'hermes gateway start' ends that")
     try:
         intent = load(home.intent, IntentRecord)
         if intent is not None:
@@ -120,12 +123,11 @@ def decide(home: Home) -> tuple[bool, str]:
             up = state is not None and state.state in _LIVE_STATES
             reason = f"no intent, last state was {state.state}" if state else "never started"
     except CorruptFileError as error:
-        return False, str(error)
-    if up:
-        errors = inspect_config(home).errors
-        if errors:
-            return False, str(errors[0])
-    return up, reason
+        return Decision(home.profile, False, str(error), broken=True)
+    errors = inspect_config(home).errors
+    if errors:
+        return Decision(home.profile, False, str(errors[0]), broken=True)
+    return Decision(home.profile, up, reason)
 
 
 def tidy(home: Home) -> None:

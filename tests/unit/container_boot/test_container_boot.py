@@ -48,7 +48,7 @@ def planned(root: Path, held: str | None = None) -> dict[str, str]:
 def test_the_intent_decides(home: Home, intent: str, up: bool) -> None:
     intend(home, intent)
     was(home, "stopped" if up else "running")
-    assert decide(home)[0] is up
+    assert decide(home).up is up
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_the_intent_decides(home: Home, intent: str, up: bool) -> None:
 )  # fmt: skip
 def test_without_an_intent_the_last_state_decides(home: Home, state: str, up: bool) -> None:
     was(home, state)
-    assert decide(home)[0] is up
+    assert decide(home).up is up
 
 
 def test_what_never_started_stays_down(home: Home) -> None:
-    assert decide(home) == (False, "never started")
+    assert decide(home) == Decision("coder", False, "never started")
 
 
 @pytest.mark.parametrize("slip", ["good", "corrupt"])
@@ -72,9 +72,9 @@ def test_parked_survives_reboots(home: Home, slip: str) -> None:
         save(home.parked, ParkedRecord(kind="config", reason="bad port", parked_at=1.0))
     else:
         home.parked.write_text("{")
-    up, reason = decide(home)
-    assert not up
-    assert "parked" in reason
+    decided = decide(home)
+    assert decided.up is False
+    assert "parked" in decided.reason
 
 
 @pytest.mark.parametrize("name", ["gateway_intent.json", "gateway_state.json", "config.yaml"])
@@ -83,24 +83,24 @@ def test_what_cannot_be_read_keeps_a_gateway_down_and_is_named(home: Home, name:
     if name != "gateway_intent.json":
         was(home, "running")
     (home.path / name).write_bytes(content)
-    up, reason = decide(home)
-    assert not up
-    assert name in reason
+    decided = decide(home)
+    assert decided.up is False
+    assert name in decided.reason
 
 
 def test_an_intent_nobody_knows_keeps_a_gateway_down(home: Home) -> None:
     was(home, "running")
     home.intent.write_text('{"version": 2, "intent": "flying", "requested_at": 1.0}')
-    up, reason = decide(home)
-    assert not up
-    assert "flying" in reason or "intent" in reason
+    decided = decide(home)
+    assert decided.up is False
+    assert "flying" in decided.reason or "intent" in decided.reason
 
 
 def test_a_record_that_is_a_link_is_not_followed(home: Home, tmp_path: Path) -> None:
     intend(home, "running")
     home.intent.rename(tmp_path / "elsewhere")
     home.intent.symlink_to(tmp_path / "elsewhere")
-    assert decide(home)[0] is False
+    assert decide(home).up is False
 
 
 def test_one_broken_profile_among_fifty_costs_only_itself(root: Path) -> None:
@@ -112,6 +112,16 @@ def test_one_broken_profile_among_fifty_costs_only_itself(root: Path) -> None:
     assert words.pop("default") == "down"
     assert set(words.values()) == {"up"}
     assert len(words) == 49
+
+
+def test_a_broken_profile_is_named_on_the_container_s_own_log(
+    root: Path, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.config.write_text("gateway:\n  port: eight\n")
+    main()
+    out, err = capsys.readouterr()
+    assert out == "default down\ncoder down\n"
+    assert f"the gateway of coder stays down: {home.config}:2:9: gateway.port: expected" in err
 
 
 def test_what_is_no_profile_gets_no_slot_and_is_reported(
