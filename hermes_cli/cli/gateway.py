@@ -155,8 +155,8 @@ def _start_and_follow(manager: ServiceManager, home: Home) -> int:
     click.echo(_say_started(_reports([home])[0], home))
     slip = follow_until_parked(manager, home, lambda line: click.echo(_plain(line)))
     if slip is None:
-        _leave(1, f"the profile {home.profile} is gone, and its gateway with it")
-    _leave(EXIT_PARKED, f"the gateway of {home.profile} is parked: {slip.reason}")
+        return _leave(1, f"the profile {home.profile} is gone, and its gateway with it")
+    return _leave(EXIT_PARKED, f"the gateway of {home.profile} is parked: {slip.reason}")
 
 
 def _leave(code: int, message: str) -> NoReturn:

@@ -21,7 +21,7 @@ from hermes_cli.service_manager.errors import (
     ServiceTimeoutError,
 )
 from hermes_cli.service_manager.locks import verb_lock
-from hermes_cli.service_manager.names import service_name
+from hermes_cli.service_manager.names import DEFAULT_PROFILE, service_name
 from hermes_cli.service_manager.types import ServiceManager
 
 from . import park
@@ -111,10 +111,11 @@ class Lifecycle:
     def _verb(self, profile: str, action: str) -> Iterator[Home]:
         """Exclude other commands on this gateway, so that the intent and the service end up the same."""
         home = self._home(profile)
-        if not home.path.is_dir():
+        if home.profile != DEFAULT_PROFILE and not home.path.is_dir():
             raise NoSuchHomeError(home)
+        # `default` always exists, even before anything was written; what cannot be made, the intent tells.
         with suppress(OSError):
-            home.run_dir.mkdir(mode=0o700, exist_ok=True)
+            home.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with verb_lock(home.run_dir, f"lifecycle-{profile}", action, _OTHER_VERB):
             yield home
 

@@ -119,6 +119,10 @@ class GatewayProtocol(H11Protocol):
                 h11.EndOfMessage(),
             )
             self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The app's own answer to a request that turned into rubbish has nobody to go to.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.close()
 
     def _arm(self) -> None:

@@ -81,10 +81,10 @@ def _announce(prepared: Prepared, runtime: Runtime) -> None:
         clear(home)
     except OSError as error:
         logger.error("%s could not be removed: %s", home.parked, reason_of(error))
-    prepared.supervisor.ready()
     runtime.journal.append("degraded" if problems else "ready", "; ".join(problems))
     record_event(home.root, home.profile, "ready", detail=runtime.url)
     logger.info("ready at %s", runtime.url)
+    prepared.supervisor.ready()
 
 
 async def _drain(prepared: Prepared, runtime: Runtime, server: GatewayServer, hurry: asyncio.Event) -> None:
