@@ -87,7 +87,9 @@ class Host:
         return f"{self.name}:test"
 
     def names(self) -> set[str]:
-        return {str(one.name) for one in self.engine.containers.list(all=True) if self.name in str(one.name)}
+        # Other tests' containers come and go meanwhile.
+        found = self.engine.containers.list(all=True, filters={"name": self.name}, ignore_removed=True)
+        return {str(one.name) for one in found}
 
     def clean(self) -> None:
         for name in self.names():
