@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -12,8 +10,9 @@ import docker
 import pytest
 from docker.models.images import Image
 
+from tests.docker.containers import IMAGE
+
 ROOT = Path(__file__).parents[3]
-NAME = os.environ.get("HERMES_TEST_IMAGE", "hermes:dev")
 MEGABYTE = 1_000_000
 
 
@@ -22,15 +21,8 @@ class Shell(Protocol):
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[docker.DockerClient]:
-    client = docker.from_env(timeout=60)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
 def image(client: docker.DockerClient) -> Image:
-    return client.images.get(NAME)
+    return client.images.get(IMAGE)
 
 
 @pytest.fixture
@@ -38,7 +30,7 @@ def shell(client: docker.DockerClient) -> Shell:
     def run(script: str, user: str = "0") -> list[str]:
         """The lines that `script` prints in the image, without its init; a failure raises."""
         output = client.containers.run(
-            NAME, [script], entrypoint=["sh", "-ec"], user=user, remove=True, network_mode="none"
+            IMAGE, [script], entrypoint=["sh", "-ec"], user=user, remove=True, network_mode="none"
         )
         return bytes(output).decode().splitlines()
 

@@ -42,13 +42,6 @@ TARBALLS = {
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[docker.DockerClient]:
-    client = docker.from_env(timeout=60)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
 def release(client: docker.DockerClient) -> Iterator[str]:
     """Where a build finds the stand-in tarballs: a server on the bridge that build containers are on."""
     paths = {f"/v{VERSION}/s6-overlay-{part}.tar.xz": data for part, data in TARBALLS.items()}
