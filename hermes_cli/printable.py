@@ -12,7 +12,7 @@ _ESCAPES = re.compile(
     r"""
     (?:\x1b\[|\x9b) [0-?]* [ -/]* [@-~]                        # CSI: colours, cursor, modes
     | (?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])                  # OSC, DCS, SOS, PM, APC …
-      [^\x1b\x07\x9c]* (?:\x07|\x9c|\x1b\\)?                   # … up to their terminator
+      [^\x1b\x07\x9c]* (?:\x07|\x9c|\x1b\\)                    # … with their terminator
     | \x1b [ -/]* [0-~]                                        # two-character and charset escapes
     """,
     re.VERBOSE,

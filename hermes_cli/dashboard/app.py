@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from hermes_cli.background import in_thread
 from hermes_cli.home import Home
 from hermes_cli.log_tail import LogTail
 from hermes_cli.printable import plain
@@ -23,7 +24,7 @@ from hermes_cli.status import StatusReport, collect
 
 from .assets import Assets
 from .auth import Attempts, Credentials, Forms, Sessions
-from .live import Board, in_thread
+from .live import Board
 from .pages.login import login_page
 from .pages.overview import overview_page
 from .pages.shell import Place, message_page

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from hermes_cli.background import in_thread
 from hermes_cli.overview import Overview, Row, overview, unreadable
 from hermes_cli.status import StatusReport
 
 INTERVAL = 1.0
 """Seconds between two looks."""
 
-ResultT = TypeVar("ResultT")
 Change = dict[str, Any]
 
 
@@ -142,29 +140,3 @@ def _fields(row: Row) -> Change:
     fields: Change = msgspec.to_builtins(row)
     del fields["service"]
     return fields
-
-
-async def in_thread(work: Callable[[], ResultT]) -> ResultT:
-    """`work()` in a thread that does not hold up the end of the process, as the loop's own threads would."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[ResultT] = loop.create_future()
-
-    def settle(result: ResultT | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except Exception as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="hermes-look", daemon=True).start()
-    return await done

@@ -1,0 +1,301 @@
+"""The text interface does what its keys say, shows what it does, and never stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from hermes_cli.gateway.lifecycle import Lifecycle
+from hermes_cli.home import Home
+from hermes_cli.service_manager import ServiceError, ServiceParkedError
+from hermes_cli.status import StatusReport, collect
+from hermes_cli.tui.app import HermesApp
+from hermes_cli.tui.help import HelpScreen
+from hermes_cli.tui.log_view import LogView
+from hermes_cli.tui.table import GatewayTable
+from tests.fakes.s6_service_manager import HOLD_LIMIT, FakeS6ServiceManager
+
+Scene = Callable[[Pilot[None]], Awaitable[None]]
+
+
+class Stage:
+    """A home with gateways below `tmp_path`, their manager, and the interface on it."""
+
+    def __init__(self, root: Path, *profiles: str) -> None:
+        self.root = root
+        self.manager = FakeS6ServiceManager("default", *profiles)
+        for profile in profiles:
+            Home.of(profile, root).path.mkdir(parents=True)
+        self.look: Callable[[], StatusReport] = lambda: collect(root, self.manager)
+
+    def log(self, profile: str, text: str) -> None:
+        directory = Home.of(profile, self.root).gateway_log
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / "current").open("a") as file:
+            file.write(text)
+
+    def play(self, scene: Scene, *, profile: str | None = None, size: tuple[int, int] = (80, 24)) -> None:
+        async def main() -> None:
+            app = HermesApp(
+                self.root,
+                profile,
+                look=lambda: self.look(),
+                operator=lambda: Lifecycle(self.manager, self.root),
+                interval=0.05,
+            )
+            async with asyncio.timeout(30), app.run_test(size=size) as pilot:
+                await until(pilot, lambda: "default" in screen(pilot))
+                await scene(pilot)
+
+        asyncio.run(main())
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path, "coder", "writer")
+
+
+def screen(pilot: Pilot[None]) -> str:
+    """What is to be seen, as text."""
+    lines = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in lines)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    deadline = asyncio.get_running_loop().time() + 10
+    while not condition():
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"not within 10 s; on the screen:\n{screen(pilot)}")
+        await pilot.pause(0.01)
+
+
+def chosen(pilot: Pilot[None]) -> str | None:
+    row = pilot.app.query_one(GatewayTable).chosen
+    return row.profile if row else None
+
+
+def said(pilot: Pilot[None]) -> str:
+    """What the line above the keys says, whole."""
+    return str(pilot.app.screen_stack[0].query_one("#verbs", Static).content)
+
+
+def test_every_gateway_is_there_with_the_columns_of_status(stage: Stage) -> None:
+    columns = ("wanted", "actual", "ready", "pid", "uptime", "restarts", "last exit", "port")
+
+    async def scene(pilot: Pilot[None]) -> None:
+        for word in (*columns, "default", "coder", "writer"):
+            await until(pilot, lambda word=word: word in screen(pilot))
+
+    stage.play(scene)
+
+
+def test_s_starts_x_stops_and_r_restarts_the_chosen_gateway(stage: Stage) -> None:
+    async def scene(pilot: Pilot[None]) -> None:
+        await pilot.press("down")
+        assert chosen(pilot) == "coder"
+        for key, verb, outcome in (
+            ("s", "start", "coder is ready"),
+            ("r", "restart", "coder is ready again"),
+            ("x", "stop", "coder is down"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda outcome=outcome: outcome in said(pilot))
+            assert stage.manager.calls[-1].verb == verb
+            assert stage.manager.calls[-1].service == "gateway-coder"
+        assert len(stage.manager.calls) == 3
+
+    stage.play(scene)
+
+
+def test_a_verb_under_way_is_shown_and_the_keys_still_answer(stage: Stage) -> None:
+    async def scene(pilot: Pilot[None]) -> None:
+        stage.manager.hold()
+        await pilot.press("s")
+        await until(pilot, lambda: "starting default …" in screen(pilot))
+        await pilot.press("s")
+        await until(pilot, lambda: "starting default is still under way" in said(pilot))
+        await pilot.press("down")
+        assert chosen(pilot) == "coder"
+        stage.manager.release()
+        await until(pilot, lambda: "default is ready" in said(pilot))
+        await until(pilot, lambda: "● ready" in screen(pilot))
+        assert [call.verb for call in stage.manager.calls] == ["start"]
+
+    stage.play(scene)
+
+
+def test_leaving_does_not_wait_for_a_verb(stage: Stage) -> None:
+    stage.manager.hold()
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await pilot.press("s")
+        await until(pilot, lambda: "starting default" in said(pilot))
+        await pilot.press("q")
+
+    began = time.monotonic()
+    try:
+        stage.play(scene)
+        assert time.monotonic() - began < HOLD_LIMIT / 2
+    finally:
+        stage.manager.release()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ServiceParkedError("gateway-default", "config.yaml:3: no port"), "config.yaml:3: no port"),
+        (ServiceError("hostile \x1b[2J\x1b[31m[bold]markup"), "hostile [bold]markup"),
+        (ServiceError(""), "ServiceError"),
+    ],
+)
+def test_a_failure_is_a_sentence_on_the_screen(stage: Stage, error: ServiceError, sentence: str) -> None:
+    stage.manager.failures["start"] = error
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await pilot.press("s")
+        await until(pilot, lambda: said(pilot).startswith("✕"))
+        assert sentence in said(pilot)
+
+    stage.play(scene)
+
+
+def test_a_change_from_outside_appears_by_itself(stage: Stage) -> None:
+    async def scene(pilot: Pilot[None]) -> None:
+        stage.manager.change("writer", running=True, ready=True, wanted=True, pid=4711)
+        await until(pilot, lambda: "4711" in screen(pilot))
+        stage.manager.register_profile_gateway("zoe")
+        await until(pilot, lambda: "zoe" in screen(pilot))
+        stage.manager.unregister_profile_gateway("zoe")
+        await until(pilot, lambda: "zoe" not in screen(pilot))
+
+    stage.play(scene)
+
+
+def test_the_chosen_gateway_stays_chosen_when_others_come(stage: Stage) -> None:
+    async def scene(pilot: Pilot[None]) -> None:
+        assert chosen(pilot) == "writer"
+        stage.manager.register_profile_gateway("aaron")
+        await until(pilot, lambda: "aaron" in screen(pilot))
+        assert chosen(pilot) == "writer"
+
+    stage.play(scene, profile="writer")
+
+
+def test_the_log_of_the_chosen_gateway_is_followed(stage: Stage) -> None:
+    stage.log("coder", "coder speaks\n")
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "default has written nothing here yet. s starts it." in screen(pilot))
+        await pilot.press("down")
+        await until(pilot, lambda: "coder speaks" in screen(pilot))
+        assert "written nothing" not in screen(pilot)
+        stage.log("coder", "\x1b[2J\x1b[31mred [b]alert[/b]\x1b[0m\n")
+        await until(pilot, lambda: "red [b]alert[/b]" in screen(pilot))
+
+    stage.play(scene)
+
+
+def test_following_stops_where_the_reader_scrolls_up_and_goes_on_with_f(stage: Stage) -> None:
+    stage.log("default", "".join(f"line {n}\n" for n in range(100)))
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "line 99" in screen(pilot))
+        await pilot.press("tab", "pageup", "pageup")
+        await until(pilot, lambda: "line 99" not in screen(pilot))
+        stage.log("default", "the newest\n")
+        await until(pilot, lambda: "the newest" in pilot.app.query_one(LogView)._lines)
+        assert "the newest" not in screen(pilot)
+        assert "not following" in screen(pilot)
+        await pilot.press("f")
+        await until(pilot, lambda: "the newest" in screen(pilot))
+
+    stage.play(scene)
+
+
+def test_it_follows_the_size_of_the_terminal_and_wraps_again(stage: Stage) -> None:
+    stage.log("default", "x" * 100 + "END\n")
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "END" in screen(pilot))
+        await pilot.resize_terminal(130, 40)
+        await until(pilot, lambda: "x" * 100 + "END" in screen(pilot))
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: "x" * 100 not in screen(pilot) and "END" in screen(pilot))
+
+    stage.play(scene)
+
+
+def test_help_opens_and_closes(stage: Stage) -> None:
+    async def scene(pilot: Pilot[None]) -> None:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+        await until(pilot, lambda: "restart it" in screen(pilot) and "Parked means" in screen(pilot))
+        await pilot.press("q")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
+        assert pilot.app.is_running
+
+    stage.play(scene)
+
+
+def test_while_help_is_open_the_keys_behind_it_do_nothing(stage: Stage) -> None:
+    async def scene(pilot: Pilot[None]) -> None:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+        await pilot.press("x", "s")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
+        assert stage.manager.calls == []
+
+    stage.play(scene)
+
+
+def test_a_status_that_cannot_be_read_is_said_and_passes(stage: Stage) -> None:
+    well = stage.look
+
+    async def scene(pilot: Pilot[None]) -> None:
+        def broken() -> StatusReport:
+            raise OSError("the disk is gone")
+
+        stage.look = broken
+        await until(pilot, lambda: "the disk is gone" in screen(pilot))
+        assert "coder" in screen(pilot)
+        stage.look = well
+        await until(pilot, lambda: "the disk is gone" not in screen(pilot))
+
+    stage.play(scene)
+
+
+def test_fifty_gateways_leave_room_for_the_log_on_a_small_terminal(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, *(f"p{number:02d}" for number in range(50)))
+    stage.log("default", "still readable\n")
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "still readable" in screen(pilot))
+        await pilot.press("end")
+        await until(pilot, lambda: chosen(pilot) == "p49")
+        assert "p49" in screen(pilot)
+
+    stage.play(scene)
+
+
+def test_without_a_service_manager_it_says_what_the_keys_cannot_do(tmp_path: Path) -> None:
+    app = HermesApp(
+        tmp_path,
+        look=lambda: StatusReport(healthy=True, problems=[], services=collect(tmp_path).services),
+        operator=lambda: Lifecycle(None, tmp_path),
+        interval=0.05,
+    )
+
+    async def main() -> None:
+        async with asyncio.timeout(30), app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: "no service manager here" in screen(pilot))
+            await pilot.press("s")
+            await until(pilot, lambda: "hermes gateway run" in said(pilot))
+
+    asyncio.run(main())
