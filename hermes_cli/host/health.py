@@ -52,13 +52,13 @@ class Report(msgspec.Struct):
 
     @property
     def booted(self) -> bool:
-        """Whether the container's own services are up, so that commands in it find what they need."""
-        default = [service for service in self.services if service.service == "gateway-default"]
-        main = [service for service in self.services if service.kind == "main"]
-        return (
-            self.supervisor == "s6"
-            and all(service.actual != "not registered" for service in default)
-            and all(service.actual in ("ready", "starting", "unknown") for service in main)
+        """Whether the container's own services are up, so that commands in it find what they need.
+
+        main-hermes is the last that the boot starts, after the slots and the registrar.
+        """
+        last = [service for service in self.services if service.kind == "main"]
+        return self.supervisor == "s6" and any(
+            service.actual in ("ready", "starting", "unknown") for service in last
         )
 
     @property

@@ -36,7 +36,7 @@ SERVES = "trap 'exit 0' TERM; echo serving; sleep 600 & wait"
 
 
 def report(*problems: str, actual: str = "starting") -> str:
-    services = [{"service": "gateway-default", "actual": "down"}]
+    services = [{"service": "main-hermes", "kind": "main", "actual": "ready"}]
     services += [{"service": "gateway-a", "actual": actual, "problem": problem} for problem in problems]
     return json.dumps(
         {"healthy": not problems, "problems": problems, "supervisor": "s6", "services": services}
