@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,12 +86,20 @@ def said(pilot: Pilot[None]) -> str:
     return str(pilot.app.screen_stack[0].query_one("#verbs", Static).content)
 
 
+def shows(pilot: Pilot[None], text: str) -> bool:
+    return text in screen(pilot)
+
+
+def says(pilot: Pilot[None], text: str) -> bool:
+    return text in said(pilot)
+
+
 def test_every_gateway_is_there_with_the_columns_of_status(stage: Stage) -> None:
     columns = ("wanted", "actual", "ready", "pid", "uptime", "restarts", "last exit", "port")
 
     async def scene(pilot: Pilot[None]) -> None:
         for word in (*columns, "default", "coder", "writer"):
-            await until(pilot, lambda word=word: word in screen(pilot))
+            await until(pilot, partial(shows, pilot, word))
 
     stage.play(scene)
 
@@ -105,7 +114,7 @@ def test_s_starts_x_stops_and_r_restarts_the_chosen_gateway(stage: Stage) -> Non
             ("x", "stop", "coder is down"),
         ):
             await pilot.press(key)
-            await until(pilot, lambda outcome=outcome: outcome in said(pilot))
+            await until(pilot, partial(says, pilot, outcome))
             assert stage.manager.calls[-1].verb == verb
             assert stage.manager.calls[-1].service == "gateway-coder"
         assert len(stage.manager.calls) == 3

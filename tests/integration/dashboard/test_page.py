@@ -1,0 +1,262 @@
+"""The page shows the status and the log of a real home, live, and survives what is thrown at it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hermes_cli.gateway.records import IntentRecord
+from hermes_cli.home import Home, save
+from tests.integration.dashboard.browser import Dashboard, running
+
+
+def make_home(root: Path, profile: str) -> Home:
+    home = Home.of(profile, root)
+    home.path.mkdir(parents=True, exist_ok=True)
+    home.config.write_text("gateway:\n  port: 8700\n")
+    return home
+
+
+def write_log(root: Path, profile: str, text: str) -> None:
+    directory = Home.of(profile, root).gateway_log
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "current").open("a") as file:
+        file.write(text)
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
+    make_home(tmp_path, "coder")
+    with running(tmp_path) as started:
+        yield started
+
+
+def test_the_page_is_whole_without_a_script(dashboard: Dashboard) -> None:
+    write_log(dashboard.root, "coder", "hello from coder\n")
+    page = dashboard.client().get("/?gateway=coder").text
+    for piece in ("Gateways", "default", "coder", "8700", "hello from coder", "<noscript>"):
+        assert piece in page
+    assert 'aria-current="true"' in page
+    assert 'value="coder" selected' in page
+
+
+def test_an_empty_home_says_what_to_do(tmp_path: Path) -> None:
+    with running(tmp_path) as dashboard:
+        page = dashboard.client().get("/").text
+    assert "hermes profile create NAME" in page
+    assert "hermes gateway start" in page
+
+
+def test_nothing_inline_and_nothing_from_elsewhere(dashboard: Dashboard) -> None:
+    answer = dashboard.client().get("/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["cache-control"] == "no-store"
+    assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:|https?://", answer.text)
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", answer.text)
+    assert scripts == [""]
+    total = len(answer.text)
+    for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', answer.text):
+        asset = dashboard.client().get(address)
+        assert asset.status == 200
+        assert "immutable" in asset.headers["cache-control"]
+        total += len(asset.text)
+    assert total < 100_000
+
+
+def test_hostile_lines_names_and_reasons_are_text(dashboard: Dashboard) -> None:
+    write_log(dashboard.root, "coder", "<script>alert(1)</script>\x1b[31m&\x1b]0;x\x07\u202e\"'\n")
+    home = make_home(dashboard.root, "coder")
+    home.parked.write_text('{"kind":"config","reason":"<img src=x onerror=alert(2)>","parked_at":1}')
+    (dashboard.root / "profiles" / "<b>bad").mkdir()
+    page = dashboard.client().get("/?gateway=coder").text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&amp;\ufffd&quot;&#x27;" in page
+    assert "&lt;img src=x onerror=alert(2)&gt;" in page
+    assert "<img" not in page
+    assert "<b>bad" not in page
+    assert "\x1b" not in page
+
+
+def test_a_change_is_pushed_and_only_the_change(dashboard: Dashboard) -> None:
+    events = dashboard.client().events("/events/status")
+    first = events.next()
+    assert first is not None
+    assert first.name == "board"
+    assert first.data["order"] == ["gateway-default", "gateway-coder"]
+    assert first.data["rows"]["gateway-coder"]["wanted"] == "down"
+    intent = IntentRecord(intent="running", requested_at=1.0)
+    save(Home.of("coder", dashboard.root).intent, intent)
+    second = events.next()
+    assert second is not None
+    assert second.name == "change"
+    assert second.data["rows"] == {"gateway-coder": {"wanted": "up", "tone": "bad", "mark": "✕"}}
+    assert "order" not in second.data
+    make_home(dashboard.root, "zoe")
+    third = events.next()
+    assert third is not None
+    assert third.data["order"][-1] == "gateway-zoe"
+    assert list(third.data["rows"]) == ["gateway-zoe"]
+
+
+def test_the_log_is_pushed_and_goes_on_where_the_page_stopped(dashboard: Dashboard) -> None:
+    write_log(dashboard.root, "coder", "one\n")
+    page = dashboard.client().get("/?gateway=coder").text
+    address = re.findall(r'data-log-events="([^"]+)"', page)[0].replace("&amp;", "&")
+    events = dashboard.client().events(address)
+    write_log(dashboard.root, "coder", "two \x1b[1mbold\x1b[0m\n")
+    event = events.next()
+    assert event is not None
+    assert event.data == {"lines": ["two bold"]}
+
+    log = Home.of("coder", dashboard.root).gateway_log
+    write_log(dashboard.root, "coder", "three\n")
+    (log / "current").rename(log / "@400000006920.s")
+    write_log(dashboard.root, "coder", "four\n")
+    again = dashboard.client().events(address, **{"last-event-id": event.id})
+    seen: list[str] = []
+    while seen != ["three", "four"]:
+        event = again.next()
+        assert event is not None
+        assert event.name == "lines"
+        seen += event.data["lines"]
+        assert len(seen) <= 2, seen
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1-1", "99999999999999999999-1", "-1--1", "0-0"])
+def test_a_rubbish_cursor_begins_anew(dashboard: Dashboard, cursor: str) -> None:
+    write_log(dashboard.root, "coder", "one\n")
+    events = dashboard.client().events(f"/events/log?gateway=coder&cursor={cursor}")
+    event = events.next()
+    while event is not None and event.name == "gap":
+        event = events.next()
+    assert event is not None
+    assert event.data == {"lines": ["one"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/?gateway=nobody", 404),
+        ("/?gateway=../../etc", 404),
+        ("/?gateway=%00", 404),
+        ("/?gateway=%3Cscript%3E", 404),
+        ("/events/log?gateway=nobody", 404),
+        ("/static/..%2fapp.py", 404),
+        ("/static/../app.py", 404),
+        ("/nothing", 404),
+        ("//evil.example/", 404),
+        ("/logout", 405),
+        ("/?" + "a=b&" * 2000, 200),
+    ],
+)
+def test_rubbish_gets_a_plain_answer(dashboard: Dashboard, path: str, status: int) -> None:
+    answer = dashboard.client().get(path)
+    assert answer.status == status
+    assert "Traceback" not in answer.text
+    assert "<script>" not in answer.text
+    assert "content-security-policy" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: -5\r\n\r\n",
+        b"GET /events/status HTTP/1.1\r\nhost: localhost\r\n",
+    ],
+)
+def test_broken_requests_hurt_nobody_else(dashboard: Dashboard, request_bytes: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", dashboard.port), timeout=10) as peer:
+        peer.sendall(request_bytes)
+        peer.shutdown(socket.SHUT_WR)
+        while peer.recv(4096):
+            pass
+    assert dashboard.client().get("/healthz").status == 200
+
+
+def test_a_stranger_name_for_this_machine_is_turned_away(dashboard: Dashboard) -> None:
+    assert dashboard.client(host="evil.example:9119").get("/").status == 421
+    assert dashboard.client(host="evil.example").get("/api/status").status == 421
+    assert dashboard.client(host=f"localhost:{dashboard.port}").get("/").status == 200
+    assert dashboard.client(host="[::1]:9119").get("/").status == 200
+
+
+def test_the_api_says_what_status_json_says(dashboard: Dashboard) -> None:
+    answer = dashboard.client().get("/api/status")
+    assert answer.headers["content-type"] == "application/json"
+    assert '"gateway-coder"' in answer.text
+
+
+@pytest.mark.parametrize("asked", ["/hermes/", "/"])
+def test_it_lives_under_a_path_whether_the_proxy_takes_it_off_or_not(tmp_path: Path, asked: str) -> None:
+    with running(tmp_path, "--root-path", "/hermes", HERMES_DASHBOARD_PASSWORD="pw") as dashboard:
+        browser = dashboard.client()
+        away = browser.get(asked)
+        assert away.headers["location"] == "/hermes/login"
+        form = browser.get("/hermes/login" if asked == "/hermes/" else "/login")
+        assert set(re.findall(r'(?:href|src|action)="(/[a-z]*)', form.text)) == {"/hermes"}
+        answer = browser.sign_in("pw")
+        assert answer.headers["location"] == "/hermes/"
+        assert all("Path=/hermes/" in cookie for cookie in browser.set_cookies)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_with_open_streams(dashboard: Dashboard, number: int) -> None:
+    client = dashboard.client()
+    streams = [client.events("/events/status") for _ in range(5)]
+    streams += [client.events("/events/log?gateway=coder") for _ in range(5)]
+    for stream in streams[:5]:
+        assert stream.next() is not None
+    seconds = dashboard.end(number)
+    assert dashboard.process.returncode == 0
+    assert seconds < 1.0, f"it took {seconds:.2f} s"
+    assert all(stream.next() is None for stream in streams)
+
+
+def test_fifty_profiles_and_ten_pages_stay_small(tmp_path: Path) -> None:
+    for number in range(50):
+        make_home(tmp_path, f"p{number}")
+    with running(tmp_path) as dashboard:
+        client = dashboard.client()
+        client.get("/")
+        for _ in range(10):
+            assert client.events("/events/status").next() is not None
+            client.events("/events/log?gateway=p7")
+        assert dashboard.resident_kib() < 45 * 1024
+
+
+def test_too_many_streams_are_refused_and_the_page_still_answers(dashboard: Dashboard) -> None:
+    client = dashboard.client()
+    streams = [client.events("/events/status") for _ in range(64)]
+    assert all(stream.next() is not None for stream in streams)
+    assert client.get("/events/status").status == 503
+    assert client.get("/").status == 200
+    for connection in dashboard.connections:
+        connection.close()
+    closed = threading.Event()
+    for _ in range(200):
+        if client.get("/healthz").status == 200 and _accepts(dashboard):
+            closed.set()
+            break
+    assert closed.is_set(), "closed streams are still counted"
+
+
+def _accepts(dashboard: Dashboard) -> bool:
+    connection = dashboard.connect()
+    connection.request("GET", "/events/status")
+    response = connection.getresponse()
+    accepted = response.status == 200
+    connection.close()
+    response.close()
+    return accepted
