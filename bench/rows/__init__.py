@@ -1,0 +1,28 @@
+"""The table, row by row: one module per subject, each a function from a run to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from bench.context import Bench
+from bench.model import Row
+
+from . import commands, gateway, image, memory, reconcile, start, stop, supervisor
+
+Subject = Callable[[Bench], Iterable[Row]]
+
+SUBJECTS: dict[str, Subject] = {
+    "image": image.rows,
+    "start": start.rows,
+    "stop": stop.rows,
+    "commands": commands.rows,
+    "gateway": gateway.rows,
+    "supervisor": supervisor.rows,
+    "reconcile": reconcile.rows,
+    "memory": memory.rows,
+}
+
+LEFT_OUT = (
+    "Left out, because this version has none yet: a keeper's memory, process output to disk, "
+    "run events appended and replayed."
+)
