@@ -82,10 +82,11 @@ name_aliases() {
 # Stop the gateway, make s6 forget the slot, remove it. The rename comes first: s6-svscan then lets go of it.
 remove_slot() {
   slot=$scandir/gateway-$1
-  gone=$scandir/.gone-gateway-$1
+  gone=$scandir/.gone/gateway-$1 # a directory of its own: the name may be as long as a file name
   if [ -n "$aliases" ] && [ -L "$aliases/$1" ]; then rm -f "$aliases/$1"; fi
   if [ -d "$slot" ]; then
     rm -rf "$gone"
+    mkdir -p "$scandir/.gone"
     mv -T "$slot" "$gone" || return
     s6-ftrig-listen -a -t "$answer_within" "$gone/event" x "$gone/log/event" x '' s6-svscanctl -an "$scandir"
     status=$?

@@ -116,7 +116,7 @@ class Lifecycle:
         # `default` always exists, even before anything was written; what cannot be made, the intent tells.
         with suppress(OSError):
             home.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with verb_lock(home.run_dir, f"lifecycle-{profile}", action, _OTHER_VERB):
+        with verb_lock(home.run_dir / "locks", service_name(profile), action, _OTHER_VERB):
             yield home
 
     def _before_start(self, home: Home) -> ServiceManager:

@@ -23,7 +23,7 @@ def verb_lock(directory: Path, service: str, action: str, timeout: float) -> Ite
     Raises `ServiceTimeoutError` when it stays taken, `ServiceError` when no lock can be made.
     flock(2): freed by the kernel when its holder ends, however it ends.
     """
-    path = lock_directory(directory) / f"{service}.lock"
+    path = lock_directory(directory) / service  # no suffix: a name may be as long as a file name
     descriptor = _acquire(path, service, action, timeout)
     try:
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -53,20 +52,18 @@ class Registrar:
         """
         files = envdir_files(variables)
         target = self._env_dir / service_name(profile)
-        staging, old = (self._env_dir / f".{target.name}.{word}" for word in ("new", "old"))
         try:
-            for leftover in (staging, old):
-                _remove_tree(leftover)
             if files:
                 self._env_dir.mkdir(parents=True, exist_ok=True)
-                staging.mkdir(mode=0o700)
+                staging = _temporary_directory(self._env_dir)
                 for name, content in files.items():
                     _write_private(staging / name, content.encode())
-            with contextlib.suppress(FileNotFoundError):
-                target.rename(old)
+            if target.exists():
+                old = _temporary_directory(self._env_dir)
+                target.rename(old)  # an empty directory gives way
+                _remove_tree(old)
             if files:
                 staging.rename(target)
-            _remove_tree(old)
         except OSError as error:
             raise ServiceError(
                 f"cannot write the environment of {target.name} to {self._env_dir}: {error.strerror}"
@@ -133,6 +130,13 @@ def envdir_files(variables: Mapping[str, str]) -> dict[str, str]:
             raise ServiceError(f"the value of {name} holds a NUL byte, which no environment can")
         files[name] = value.replace("\n", "\0") + "\n"
     return files
+
+
+def _temporary_directory(parent: Path) -> Path:
+    """A private directory there, under a name that no service can have."""
+    import tempfile
+
+    return Path(tempfile.mkdtemp(prefix=".", dir=parent))
 
 
 def _write_private(path: Path, content: bytes) -> None:

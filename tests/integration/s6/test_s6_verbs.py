@@ -314,6 +314,7 @@ def test_a_missing_slot_is_a_typed_error_for_every_verb_and_a_plain_answer_for_s
 
 def test_a_slot_that_nothing_supervises_is_a_typed_error_within_seconds(tree: Tree) -> None:
     manager = tree.manager()
+    manager.register_profile_gateway("coder")  # s6-svscan has looked by then, and looks no more by itself
     (tree.scandir / "gateway-orphan").mkdir()
     began = time.monotonic()
     with pytest.raises(SupervisorNotAnsweringError, match="gateway-orphan"):

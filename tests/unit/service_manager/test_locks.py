@@ -128,7 +128,7 @@ def test_a_private_directory_that_someone_planted_is_refused(
 
 
 def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "gateway-coder.lock").symlink_to(tmp_path / "victim")
+    (tmp_path / "gateway-coder").symlink_to(tmp_path / "victim")
     with pytest.raises(ServiceError, match="cannot lock"), verb_lock(tmp_path, "gateway-coder", "start", 1):
         pass
     assert not (tmp_path / "victim").exists()
