@@ -42,9 +42,10 @@ class EventLog:
         lines: list[bytes] = []
         if self._descriptor < 0 and not self._open():
             return lines
+        # Asked before the rest is read: whoever rotates the log has written its last line into it.
+        replaced = self._replaced()
         lines += self._rest()
-        if self._replaced():
-            lines += self._rest()
+        if replaced:
             self.close()
             if self._open():
                 lines += self._rest()

@@ -81,19 +81,21 @@ def modes(scene: Scene) -> Iterator[Result]:
             (home.run_dir, 0o022),
         ):
             try:
-                found = path.lstat()
+                found = path.stat()
             except OSError:
                 continue
-            if stat.S_ISLNK(found.st_mode) or not found.st_mode & forbidden:
+            mode = stat.S_IMODE(found.st_mode)
+            if not mode & forbidden:
                 continue
-            wanted = stat.S_IMODE(found.st_mode) & ~forbidden
+            # What a link leads to is somebody else's file, and its mode their decision.
+            ours = found.st_uid == scene.uid and not path.is_symlink()
             secret = " and holds secrets" if path == home.env else ""
             yield problem(
                 f"modes {path}",
-                f"{path} has mode {stat.S_IMODE(found.st_mode):04o}{secret}: others could read or write it",
-                f"chmod {wanted:o} {path}",
+                f"{path} has mode {mode:04o}{secret}: others could read or write it",
+                f"chmod {mode & ~forbidden:o} {path}",
                 status="error" if path == home.env else "warning",
-                mend=_set_mode(path, wanted) if found.st_uid == scene.uid else None,
+                mend=_set_mode(path, mode & ~forbidden) if ours else None,
             )
 
 

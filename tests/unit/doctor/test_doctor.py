@@ -76,13 +76,16 @@ def test_a_readable_env_file_is_an_error_and_is_closed(root: Path, coder: Home) 
     assert stat.S_IMODE(coder.env.stat().st_mode) == 0o600
 
 
-def test_a_link_in_place_of_a_secret_is_not_followed(root: Path, coder: Home, tmp_path: Path) -> None:
+def test_a_secret_behind_a_link_is_reported_and_left_to_its_owner(
+    root: Path, coder: Home, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.write_text("HERMES_GATEWAY_TOKEN=abcdefghijklmnopqrstuvwxyz\n")
     other.chmod(0o644)
     coder.env.unlink()
     coder.env.symlink_to(other)
-    diagnose(root, fix=True)
+    finding = only(diagnose(root, fix=True))
+    assert (finding.status, finding.fixable) == ("error", False)
     assert stat.S_IMODE(other.stat().st_mode) == 0o644
 
 

@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 
 from hermes_cli import event_printer
-from hermes_cli.event_printer import in_words
+from hermes_cli.event_printer import EventLog, in_words
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
@@ -99,6 +99,17 @@ def test_rotation_loses_nothing(log: Path, printer: Printer) -> None:
     append(log.with_suffix(".jsonl.1"), line("late"))
     log.write_text(line("new"))
     assert [printer.next().split()[2] for _ in range(3)] == ["before:", "late:", "new:"]
+
+
+def test_what_came_between_the_last_look_and_the_rotation_is_read(log: Path) -> None:
+    log.write_text(line("first"))
+    events = EventLog(str(log))
+    assert len(events.read()) == 1
+    append(log, line("late"))
+    log.rename(log.with_suffix(".jsonl.1"))
+    log.write_text(line("new"))
+    assert [json.loads(text)["profile"] for text in events.read()] == ["late", "new"]
+    events.close()
 
 
 def test_a_truncated_log_is_read_from_its_beginning(log: Path, printer: Printer) -> None:
