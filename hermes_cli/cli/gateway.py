@@ -84,8 +84,8 @@ def stop(context: Context, every: bool, as_json: bool) -> int:
 @gateway.command()
 @json_option
 @pass_context
-def status(context: Context, as_json: bool) -> int:
-    """Show how the gateway is; exit 0 while it is ready, 3 while it is not."""
+def status(context: Context, as_json: bool) -> None:
+    """Show what is wanted of the gateway, and how it is."""
     home = context.existing_home()
     (report,) = _reports([home])
     if as_json:
@@ -93,7 +93,6 @@ def status(context: Context, as_json: bool) -> int:
     else:
         for name, value in _facts(report):
             click.echo(f"{name:<9} {_plain(value)}")
-    return 0 if report.ready else 3
 
 
 @gateway.command("list")

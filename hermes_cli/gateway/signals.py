@@ -16,7 +16,9 @@ class EarlySignals:
 
     def __init__(self) -> None:
         self.requested = False
-        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
         for number in ENDING:
             signal.signal(number, self._caught)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)

@@ -142,7 +142,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB. Needs root."""
     place = tmp_path / "small"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", place]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting needs root")
     try:
