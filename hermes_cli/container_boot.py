@@ -155,7 +155,8 @@ def write_log(path: Path, decisions: list[Decision]) -> None:
     with contextlib.suppress(FileNotFoundError):
         if path.lstat().st_size > _LOG_LIMIT:
             path.replace(path.with_name(f"{path.name}.1"))
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    # O_NONBLOCK: a FIFO in its place is refused, and does not hold up the boot.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, 0o600), "a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
 

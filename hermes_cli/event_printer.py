@@ -12,6 +12,7 @@ import json
 import os
 import select
 import signal
+import stat
 import sys
 from datetime import datetime
 from typing import Any
@@ -62,9 +63,12 @@ class EventLog:
             descriptor = os.open(self._path, flags)
         except OSError:
             return False
-        inode = os.fstat(descriptor).st_ino
-        if inode != self._inode:
-            self._inode, self._offset = inode, 0
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            return False
+        if found.st_ino != self._inode:
+            self._inode, self._offset = found.st_ino, 0
         self._descriptor = descriptor
         return True
 
