@@ -388,3 +388,15 @@ def test_status_of_fifty_services_takes_well_under_a_third_of_a_second(tree: Tre
     assert {status.in_words() for status in found.values()} == {"down"}
     assert {(status.exit_code, status.restarts) for status in found.values()} == {(None, 0)}
     assert fastest < 0.3, f"{fastest:.3f} s"
+
+
+def test_a_gateway_that_was_to_run_only_once_can_be_started(tree: Tree) -> None:
+    manager = tree.manager()
+    manager.register_profile_gateway("coder", start_now=True)
+    before = manager.status("gateway-coder").pid
+    subprocess.run(["s6-svc", "-o", tree.scandir / "gateway-coder"], check=True)
+    until(lambda: not manager.status("gateway-coder").wanted, "it runs once")
+    manager.start("gateway-coder")
+    status = manager.status("gateway-coder")
+    assert status.in_words() == "ready"
+    assert status.pid != before
