@@ -23,6 +23,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3-pip pyt
 # An index that stops answering ends the build instead of hanging it.
 ENV PIP_DEFAULT_TIMEOUT=30 PIP_RETRIES=3 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
     PIP_PROGRESS_BAR=off PIP_NO_INPUT=1
+ARG PIP_INDEX_URL
 WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
 # ca_bundle: the authorities to trust behind a proxy that re-signs TLS; absent elsewhere, and never kept.

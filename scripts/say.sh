@@ -27,3 +27,11 @@ apt_install() {
   say "asking the mirrors for newer lists first"
   apt-get update -q >&2 && apt-get install -y -q --no-install-recommends "$@" >&2 </dev/null
 }
+
+# use_own_builder CLIENT: the engine's, named like the context. Another builder would not see the local base, and
+# would leave no image here.
+use_own_builder() {
+  BUILDX_BUILDER=$("$1" context inspect -f '{{.Name}}')
+  DOCKER_BUILDKIT=1
+  export BUILDX_BUILDER DOCKER_BUILDKIT
+}
