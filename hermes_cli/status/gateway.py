@@ -52,8 +52,7 @@ def gateway_row(
         current = alive and (report.pid is None or report.pid == state.pid)
         if current:
             _refine(report, state)
-        if report.restarts is None or state.restarts > report.restarts:
-            report.restarts = state.restarts
+        report.restarts = state.restarts  # since the last start asked for; s6's own tally never forgets
         if state.message and (current or report.wanted == "up"):
             messages.append(state.message)
     report.last_exit = last_exit(service) or logged_exit
