@@ -37,7 +37,7 @@ class EngineError(HostError):
 class ImageMissingError(HostError):
     def __init__(self, image: str, cause: str) -> None:
         super().__init__(
-            f"the image {image} is not here and cannot be pulled ({cause}); "
+            f"the image {image} is not here and cannot be pulled ({cause}): "
             "'make image' builds hermes:dev, or name another with --image"
         )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from .errors import DifferentSettingsError, HostError, NoContainerError, NotHealthyError
+from .errors import DifferentSettingsError, HostError, ImageMissingError, NoContainerError, NotHealthyError
 from .health import DEADLINE, Progress, Report, look, wait_healthy
 from .settings import DEFAULT_NAME, Request, Settings, differences
 
@@ -117,16 +117,7 @@ def upgrade(
     if container is None:
         raise NoContainerError(name)
     settings = Request(image=image).applied_to(engine.settings(container))
-    progress(f"looking for a newer {settings.image}")
-    try:
-        newest = engine.pull(settings.image)
-    except HostError as error:
-        local = engine.image_id(settings.image)
-        if local is None:
-            raise
-        local_only = f"no registry has {settings.image}; using the one here"
-        progress(local_only if _is_local(settings.image) else str(error))
-        newest = local
+    newest = _newest(engine, settings.image, progress)
     if newest == container.attrs["Image"]:
         if container.status != "running":
             engine.start(container)
@@ -197,12 +188,32 @@ def _kept_name(name: str) -> str:
 
 def _require_image(engine: Engine, image: str, progress: Progress) -> None:
     if engine.image_id(image) is None:
-        progress(f"pulling {image}")
-        engine.pull(image)
+        _pull(engine, image, progress)
+
+
+def _newest(engine: Engine, image: str, progress: Progress) -> str:
+    """The id of what a registry has below that name now; of what is here where none can be asked."""
+    local = engine.image_id(image)
+    if local is not None and _is_local(image):
+        return local
+    try:
+        return _pull(engine, image, progress)
+    except ImageMissingError as error:
+        if local is None:
+            raise
+        progress(f"using the {image} that is here: {error}")
+        return local
+
+
+def _pull(engine: Engine, image: str, progress: Progress) -> str:
+    if _is_local(image):
+        raise ImageMissingError(image, "images of such names are built on the machine")
+    progress(f"pulling {image}")
+    return engine.pull(image)
 
 
 def _is_local(image: str) -> bool:
-    """Whether the name says no registry: Docker then tries its hub, which has none of ours."""
+    """Whether the name says no registry. Docker's hub would be asked, where anybody may have such a name."""
     return "/" not in image
 
 

@@ -7,9 +7,13 @@ import os
 from types import MappingProxyType
 from typing import Any
 
+import docker
 import pytest
+import requests
+from docker.errors import DockerException
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import ProtocolError
 
 from hermes_cli.host.engine import _PORT_TAKEN, Engine, _split_tag
 from hermes_cli.host.errors import HostError, SdkMissingError
@@ -124,6 +128,28 @@ def test_a_taken_port_is_recognised_in_the_words_of_the_engine(words: str) -> No
 )
 def test_a_pull_names_one_tag(image: str, parts: tuple[str, str | None]) -> None:
     assert _split_tag(image) == parts
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence"),
+    [
+        (PermissionError(13, "Permission denied"), "may not talk to the Docker engine"),
+        (FileNotFoundError(2, "No such file or directory"), r"no Docker engine answers \(No such file"),
+        (ConnectionRefusedError(111, "Connection refused"), r"no Docker engine answers \(Connection refused"),
+    ],
+)
+def test_why_the_engine_cannot_be_reached_is_found_below_the_sdks_exceptions(
+    monkeypatch: pytest.MonkeyPatch, cause: OSError, sentence: str
+) -> None:
+    def from_env(**_options: Any) -> None:
+        # As the SDK nests them: urllib3's ProtocolError in requests' ConnectionError in its own.
+        wrapped = requests.exceptions.ConnectionError(ProtocolError("Connection aborted.", cause))
+        raise DockerException(f"Error while fetching server API version: {wrapped}") from wrapped
+
+    monkeypatch.setattr(docker, "from_env", from_env)
+    with pytest.raises(HostError, match=sentence) as caught:
+        Engine.connect()
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_without_the_sdk_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
