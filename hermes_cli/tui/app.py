@@ -27,11 +27,14 @@ from hermes_cli.status import StatusReport, collect
 
 from .help import HelpScreen
 from .log_view import LogView
-from .table import GatewayTable
+from .table import EXIT_WIDTH, GatewayTable
 from .verbs import Operator, Verb, Verbs
 
 INTERVAL = 1.0
 """Seconds between two looks at everything."""
+
+LONG_NAME = 24
+"""Characters of a name that a table may have to cut."""
 
 EXIT_USAGE = 2
 EXIT_TERMINATED = 143
@@ -141,7 +144,8 @@ class HermesApp(App[None]):
             return
         self._latest = latest
         title = Text(f"Hermes {__version__}  ", style="bold")
-        title.append(f"{latest.mark} {latest.summary}", style="" if latest.tone == "good" else "red")
+        title.append(f"{latest.mark} {latest.summary}")
+        self._title.set_class(latest.tone == "bad", "-bad")
         self._title.update(title)
         gateways = [row for row in latest.rows if row.profile is not None]
         self._table.show(gateways, self._prefer)
@@ -151,7 +155,7 @@ class HermesApp(App[None]):
 
     def _show_chosen(self) -> None:
         row = self._table.chosen
-        notes = [] if row is None else [note for note in (row.note, _long_exit(row)) if note]
+        notes = [] if row is None else [note for note in (_long_name(row), row.note, _long_exit(row)) if note]
         if row is not None and self._latest is not None:
             notes += [problem for problem in self._latest.problems if not problem.startswith("gateway-")]
         if not self._managed:
@@ -164,7 +168,8 @@ class HermesApp(App[None]):
     def _show_verbs(self) -> None:
         if not self._said.is_attached:
             return
-        self._said.update(Text(self.verbs.text(), style="red" if self.verbs.failed else ""))
+        self._said.update(Text(self.verbs.text()))
+        self._said.set_class(self.verbs.failed, "-bad")
         self._said.display = bool(self.verbs.text())
 
     def _tick(self) -> None:
@@ -176,8 +181,14 @@ def _service(row: Row) -> str:
     return f"{row.name} {row.mark} {row.actual}"
 
 
+def _long_name(row: Row) -> str:
+    return row.name if len(row.name) > LONG_NAME else ""
+
+
 def _long_exit(row: Row) -> str:
-    return f"last exit: {row.last_exit}" if row.last_exit and row.tone == "bad" else ""
+    if not row.last_exit:
+        return ""
+    return f"last exit: {row.last_exit}" if row.tone == "bad" or len(row.last_exit) > EXIT_WIDTH else ""
 
 
 def _lifecycle(root: Path) -> Operator:

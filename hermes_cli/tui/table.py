@@ -24,8 +24,11 @@ COLUMNS = (
 )
 
 _STYLES: Mapping[Tone, str] = {"good": "green", "busy": "yellow", "bad": "red", "idle": "dim"}
-_WIDTHS = {"name": 24, "last_exit": 14}
-"""Cells at most; the whole text stands below the table for the chosen gateway."""
+EXIT_WIDTH = 14
+"""Cells of a last exit; the whole of it stands below the table for the chosen gateway."""
+
+_LEAST = {"name": 9, "actual": 10, "pid": 5, "uptime": 8}
+"""Cells that a column has anyway, so that not every tick moves the others."""
 
 
 class GatewayTable(DataTable[Text]):
@@ -39,10 +42,7 @@ class GatewayTable(DataTable[Text]):
     def __init__(self) -> None:
         super().__init__(cursor_type="row", cell_padding=0, zebra_stripes=True, id="gateways")
         self._shown: dict[str, Row] = {}
-
-    def on_mount(self) -> None:
-        for key, title in COLUMNS:
-            self.add_column(_padded(title), key=key)
+        self._widths: dict[str, int] = {}
 
     @property
     def chosen(self) -> Row | None:
@@ -53,35 +53,57 @@ class GatewayTable(DataTable[Text]):
 
     def show(self, rows: Sequence[Row], prefer: str | None = None) -> None:
         """Show `rows`; with `prefer`, choose that service if it has come just now."""
-        if [row.service for row in rows] != list(self._shown):
-            self._rebuild(rows, prefer)
-        for row in rows:
-            for key, text in _cells(row).items():
-                if self.get_cell(row.service, key) != text:
-                    self.update_cell(row.service, key, text, update_width=True)
+        widths = _widths(rows, self.size.width or 80)
+        if widths != self._widths or [row.service for row in rows] != list(self._shown):
+            self._rebuild(rows, widths, prefer)
+        else:
+            for row in rows:
+                for key, text in _cells(row, widths["name"]).items():
+                    if self.get_cell(row.service, key) != text:
+                        self.update_cell(row.service, key, text)
         self._shown = {row.service: row for row in rows}
 
-    def _rebuild(self, rows: Sequence[Row], prefer: str | None) -> None:
+    def _rebuild(self, rows: Sequence[Row], widths: dict[str, int], prefer: str | None) -> None:
+        """Begin anew with columns of these widths.
+
+        Columns that size themselves do it later than they may be drawn, and the drawing is cached: they
+        stay cut.
+        """
         before = self.chosen
         wanted = prefer if before is None else before.service
-        self.clear()
+        self.clear(columns=True)
+        for key, title in COLUMNS:
+            self.add_column(_padded(title), key=key, width=widths[key])
         for row in rows:
-            self.add_row(*_cells(row).values(), key=row.service)
-        self._shown = {row.service: row for row in rows}
+            self.add_row(*_cells(row, widths["name"]).values(), key=row.service)
+        self._shown, self._widths = {row.service: row for row in rows}, widths
         services = list(self._shown)
         if wanted in services:
             self.move_cursor(row=services.index(wanted), animate=False)
 
 
-def _cells(row: Row) -> dict[str, Text]:
+def _widths(rows: Sequence[Row], terminal: int) -> dict[str, int]:
+    """Cells of each column, the space behind it included; the name gets what the others leave."""
+    widths = {key: max(len(title) + 1, _LEAST.get(key, 0)) for key, title in COLUMNS}
+    longest = max((len(row.name) + 1 for row in rows), default=0)
+    for row in rows:
+        for key, text in _cells(row, 0).items():
+            widths[key] = max(widths[key], text.cell_len)
+    left = terminal - sum(width for key, width in widths.items() if key != "name")
+    widths["name"] = max(_LEAST["name"], min(longest, left))
+    return widths
+
+
+def _cells(row: Row, name_width: int) -> dict[str, Text]:
     style = _STYLES[row.tone]
+    limits = {"name": max(2, name_width - 1), "last_exit": EXIT_WIDTH}
     cells = {}
     for key, _ in COLUMNS:
         if key == "actual":
             cells[key] = _padded(f"{row.mark} {row.actual}", style)
         else:
             text = row.uptime() if key == "uptime" else str(getattr(row, key))
-            cells[key] = _padded(_elided(text, _WIDTHS.get(key)) or "-")
+            cells[key] = _padded(_elided(text, limits.get(key)) or "-")
     return cells
 
 

@@ -23,7 +23,15 @@ def login_page(place: Place, csrf: str, gateway: str | None, error: str | None =
                 csrf_field(csrf),
                 el("input", type="hidden", name="gateway", value=gateway) if gateway else None,
                 # Browsers keep a password with a name; there is one reader, so the name is fixed.
-                el("input", type="hidden", name="username", value="hermes", autocomplete="username"),
+                el(
+                    "input",
+                    type="text",
+                    name="username",
+                    value="hermes",
+                    autocomplete="username",
+                    readonly=True,
+                    hidden=True,
+                ),
                 el("label", "Password or token", for_="password"),
                 el(
                     "input",

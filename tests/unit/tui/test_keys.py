@@ -240,6 +240,23 @@ def test_it_follows_the_size_of_the_terminal_and_wraps_again(stage: Stage) -> No
     stage.play(scene)
 
 
+def test_every_column_fits_a_small_terminal_whatever_the_names(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "a-profile-with-a-name-that-goes-on-and-on")
+    stage.manager.change(
+        "default", running=True, ready=True, wanted=True, pid=1234567, restarts=12, exit_signal="SIGKILL"
+    )
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await until(pilot, partial(shows, pilot, "a-profile-wi"))
+        rows = [line for line in screen(pilot).splitlines() if line.startswith(("default", "a-profile"))]
+        assert [row.split()[-1] for row in rows] == ["8642", "8642"]
+        assert rows[0].split()[1:7] == ["up", "●", "ready", "yes", "1234567", "-"]
+        await pilot.press("down")
+        await until(pilot, partial(shows, pilot, "a-profile-with-a-name-that-goes-on-and-on"))
+
+    stage.play(scene)
+
+
 def test_help_opens_and_closes(stage: Stage) -> None:
     async def scene(pilot: Pilot[None]) -> None:
         await pilot.press("question_mark")
