@@ -22,10 +22,16 @@ def fingerprint(box: Box) -> str:
         find /etc /opt/hermes/docker /opt/hermes/share /usr/local /usr/bin /root /var -xdev \
           -printf '%p %U:%G %m %l\n' | sort
         find /etc /opt/hermes/docker /usr/local /root -xdev -type f -exec md5sum {} + | sort
-        cd /run/service && find . -name supervise -prune -o -name event -prune -o -name '.*.lock' -prune -o \
+        cd /run/service && find . -name supervise -prune -o -name event -prune -o -name '.*.lock' -prune -o -path ./.gone -prune -o \
           -printf '%p %U:%G %m %l\n' | sort
     """
     return box.sh(script).ok()
+
+
+def strays(box: Box, *profiles: str) -> list[str]:
+    """What is left of these profiles' slots in the scandir, under whatever name, and of their aliases."""
+    names = " -o ".join(f"-name 'gateway-{profile}' -o -name '{profile}'" for profile in profiles)
+    return box.sh(f"find /run/service /run/hermes/bin -maxdepth 3 {names}").ok().split()
 
 
 def root_programs(box: Box) -> list[str]:
@@ -246,17 +252,17 @@ def test_many_callers_at_once_leave_no_half_made_slot(box: Box) -> None:
         ]
         for call in calls:
             call.result().ok()
-    assert box.sh("ls -A /run/service | grep -e spam -e same -e staging -e gone").out == ""
+    assert strays(box, "spam*", "same") == []
     wait_for(lambda: box.supervisors() == before, 10, "no stray supervisor")
 
 
 def test_a_caller_that_is_killed_leaves_no_half_made_slot(box: Box) -> None:
     for n in range(10):
         as_hermes(box, f"s6-sudo {REGISTRAR} register cut{n} down & sleep 0.0{n}; kill -KILL $!")
-    wait_for(lambda: box.sh("ls -A /run/service | grep -e staging").out == "", 20, "end of the staging")
+    wait_for(lambda: box.sh("flock -n /run/service/.hermes.lock true").code == 0, 20, "end of the registrations")
     for n in range(10):
         as_hermes(box, f"s6-sudo {REGISTRAR} unregister cut{n}").ok()
-    assert box.sh("ls -A /run/service | grep -e cut -e gone").out == ""
+    assert strays(box, "cut*") == []
 
 
 def test_the_environment_of_a_slot_is_read_after_privileges_are_dropped(box: Box) -> None:
@@ -279,9 +285,10 @@ def test_the_environment_of_a_slot_is_read_after_privileges_are_dropped(box: Box
     box.hermes("-p", "coder", "gateway", "restart").ok()
     box.signal(box.ready("coder").pid)
     box.ready("coder")
-    loaded = box.sh("grep -l /opt/data/evil.so /proc/[0-9]*/maps").out.split()
-    owners = {box.sh(f"stat -c %u {path.rpartition('/')[0]}").out.strip() for path in loaded}
-    assert owners == {str(HERMES_UID)}, "the gateway has it, and no other"
+    # Only its own user may read a process's maps: docker's root has no CAP_SYS_PTRACE.
+    loaded = "grep -l /opt/data/evil.so /proc/[0-9]*/maps 2>/dev/null"
+    assert as_hermes(box, loaded).out, "the gateway has it"
+    assert box.sh(loaded, user=0).out == ""
     who = box.sh("cut -d ' ' -f 1 /opt/data/who 2>/dev/null | sort -u").out.split()
     assert set(who) <= {str(HERMES_UID)}
     as_hermes(box, "rm -rf /run/hermes/env/gateway-coder")
