@@ -121,3 +121,21 @@ def test_following_wakes_up_for_new_lines(tmp_path: Path) -> None:
         return batches
 
     assert asyncio.run(main()) == [["one"], ["two"]]
+
+
+def test_what_is_written_just_before_a_rotation_is_not_lost(tmp_path: Path) -> None:
+    class Overtaken(LogTail):
+        """The writer goes on between two steps of the reader."""
+
+        def _renamed(self) -> bool:
+            if not (tmp_path / "@1.s").exists():
+                _write(tmp_path, "late\n")
+                _rotate(tmp_path, "1")
+                _write(tmp_path, "new\n")
+            return super()._renamed()
+
+    _write(tmp_path, "0\n")
+    tail = Overtaken(tmp_path)
+    assert tail.read() == ["0"]
+    assert _drain(tail) == ["late", "new"]
+    tail.close()
