@@ -251,6 +251,8 @@ def _intent(home: Home) -> IntentRecord | None:
 def _log_to_stderr() -> None:
     # A supervisor's log writes the time itself.
     form = "%(message)s" if supervised() else "%(asctime)s %(message)s"
+    # A reader of stderr that has gone is no reason for anything, least of all for more words.
+    logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(form, "%H:%M:%S"))
     for name in ("hermes.gateway", "uvicorn.error", "asyncio"):

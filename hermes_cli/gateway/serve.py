@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -24,6 +25,8 @@ logger = logging.getLogger("hermes.gateway")
 
 def serve(prepared: Prepared) -> int:
     """Serve until asked to end; return the exit code."""
+    # Said to this process alone: a `gateway run` below it is in no slot.
+    os.environ.pop("HERMES_SUPERVISOR", None)
     return asyncio.run(_serve(prepared))
 
 

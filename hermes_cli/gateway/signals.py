@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT before the event loop exists: remembered, and waking whoever waits."""
+"""The signals that end a gateway, before the event loop exists: remembered, and waking whoever waits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import signal
 import time
 from types import FrameType
 
-ENDING = (signal.SIGTERM, signal.SIGINT)
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""A terminal that closes (SIGHUP) ends a gateway as orderly as anybody else."""
 
 
 class EarlySignals:

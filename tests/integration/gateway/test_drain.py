@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import select
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -34,6 +35,13 @@ def test_an_idle_gateway_ends_at_once_and_leaves_nothing(gateway: Gateway) -> No
     assert [event.event for event in read_events(gateway.home.root)] == ["ready", "draining"]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", gateway.port))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_the_terminals_signals_drain_it_too(gateway: Gateway, number: signal.Signals) -> None:
+    gateway.kill(number)
+    assert gateway.ended() == 0
+    assert gateway.state().state == "stopped"
 
 
 def test_an_event_stream_gets_a_marker_and_then_its_end(gateway: Gateway) -> None:
@@ -73,9 +81,22 @@ def reader_that_does_not_read(gateway: Gateway) -> Iterator[None]:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         stuck.connect(("127.0.0.1", gateway.port))
         stuck.setblocking(False)
-        while select.select([], [stuck], [], 1.0)[1]:
-            stuck.send(one * 50)
+        sent, before = 0, -1
+        # Stuck is where nothing but our own asking is answered any more.
+        while before + 1 != (now := answered(gateway)):
+            before = now
+            if select.select([], [stuck], [], 0.1)[1]:
+                sent += stuck.send((one * 2000)[sent % len(one) :])
+                before = -1
         yield
+
+
+def answered(gateway: Gateway) -> int:
+    """How many requests the gateway has begun to answer; the asking itself is one more."""
+    for line in gateway.client.metrics().splitlines():
+        if line.startswith("hermes_gateway_requests_total") and 'status="200"' in line:
+            return int(line.rpartition(" ")[2])
+    return 0
 
 
 def test_a_reader_that_does_not_read_is_cut_at_the_deadline(yard: Yard) -> None:
@@ -84,7 +105,7 @@ def test_a_reader_that_does_not_read_is_cut_at_the_deadline(yard: Yard) -> None:
         asked = time.monotonic()
         gateway.process.terminate()
         assert gateway.ended() == 0
-        assert 0.4 < time.monotonic() - asked < 3.0
+        assert 0.4 < time.monotonic() - asked < 3.0, (gateway.state().message, gateway.words())
         assert "cut" in gateway.state().message
 
 

@@ -160,14 +160,14 @@ def test_following_ends_with_78_and_the_reason_when_it_parks(
 ) -> None:
     follower = follow(tree)
     try:
-        until("it is ready", lambda: home.state.exists() and _is_ready(gateway, 0))
+        assert follower.stdout is not None
+        assert "is ready at http://127.0.0.1:" in follower.stdout.readline()
         home.config.write_text("gateway: 1\n")
         os.kill(pid_of(gateway), signal.SIGKILL)
-        output, errors = follower.communicate(timeout=20)
+        _, errors = follower.communicate(timeout=20)
         assert follower.returncode == 78
         assert "parked" in errors
         assert "config.yaml:1" in errors
-        assert "is ready at http://127.0.0.1:" in output
     finally:
         follower.kill()
         follower.communicate()
