@@ -34,7 +34,7 @@ def _deadline_option(command: CommandT) -> CommandT:
 
 @click.command()
 @_name_option
-@click.option("--image", metavar="IMAGE", help="[default: hermes:dev if it is here, else the released one]")
+@click.option("--image", metavar="IMAGE", help="[default: hermes:dev, which 'make image' builds]")
 @click.option(
     "--ports",
     metavar="PORTS",

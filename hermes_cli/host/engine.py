@@ -17,7 +17,7 @@ from .errors import (
     PortTakenError,
     SdkMissingError,
 )
-from .settings import HOME, LABEL, LOCAL_IMAGE, RELEASE_IMAGE, STOP_TIMEOUT, Settings
+from .settings import HOME, LABEL, LOCAL_IMAGE, STOP_TIMEOUT, Settings
 
 if TYPE_CHECKING:
     import docker
@@ -80,10 +80,6 @@ class Engine:
             except ImageNotFound:
                 environment = []
         return Settings.of(container.attrs, environment)
-
-    def default_image(self) -> str:
-        """The image built here, if there is one, else the released one."""
-        return LOCAL_IMAGE if self.image_id(LOCAL_IMAGE) else RELEASE_IMAGE
 
     def image_id(self, image: str) -> str | None:
         """The id of a local image, None if it is not here."""

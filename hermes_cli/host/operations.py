@@ -8,7 +8,7 @@ import msgspec
 
 from .errors import DifferentSettingsError, HostError, ImageMissingError, NoContainerError, NotHealthyError
 from .health import DEADLINE, Progress, Report, look, wait_healthy
-from .settings import DEFAULT_NAME, Request, Settings, differences
+from .settings import DEFAULT_NAME, LOCAL_IMAGE, Request, Settings, differences
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -57,7 +57,7 @@ def up(
     _finish_interrupted_upgrade(engine, name, progress)
     container = engine.find(name)
     if container is None:
-        image = request.image or engine.default_image()
+        image = request.image or LOCAL_IMAGE
         _require_image(engine, image, progress)
         settings = request.new(image)
         progress(f"creating the container {name} from {image}, volume {settings.volume}")

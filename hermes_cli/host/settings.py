@@ -13,8 +13,7 @@ from .errors import HostError
 
 DEFAULT_NAME = "hermes"
 LOCAL_IMAGE = "hermes:dev"
-"""What 'make image' builds; used where it exists."""
-RELEASE_IMAGE = "ghcr.io/hermes-gateways/hermes:latest"
+"""What 'make image' builds, and what is run where no other image is named."""
 DEFAULT_VOLUME = "hermes-data"
 DEFAULT_PORTS = "8642-8661,9119"
 """Gateways get their ports from 8642 up, one each: room for twenty, and the dashboard's.
