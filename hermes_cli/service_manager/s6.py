@@ -212,10 +212,10 @@ class S6ServiceManager:
     def _up(self, slot: Path) -> SvStat:
         deadline = time.monotonic() + self._start_timeout
 
-        # Up, not wanted, and no order to stay down: it is to run only once (s6-svc -o). It has to go down first.
+        # Up and not wanted: on its way down, or to run only once (s6-svc -o, -Q). It has to go down first.
         found = self._drive(slot, None, "start", lambda _: True, deadline, self._start_timeout)
-        if found.up and not found.wanted and found.normally_up:
-            self._down(slot)
+        if found.up and not found.wanted:
+            self._drive(slot, "-D", "start", lambda _: True, deadline, self._start_timeout)
 
         # A finish script still running may park with the answer to an earlier order.
         def settled(stat: SvStat) -> bool:
