@@ -13,7 +13,7 @@ ENV PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/
 RUN printf 'path-exclude=/usr/share/%s/*\n' doc man info locale lintian > /etc/dpkg/dpkg.cfg.d/hermes \
     && printf 'path-include=/usr/share/doc/*/copyright\n' >> /etc/dpkg/dpkg.cfg.d/hermes \
     && apt-get update \
-    && apt-get install -y --no-install-recommends python3-minimal libpython3-stdlib \
+    && apt-get install -y --no-install-recommends python3-minimal libpython3-stdlib ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
 
 

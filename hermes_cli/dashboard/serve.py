@@ -7,16 +7,15 @@ import errno
 import signal
 import socket
 
-from hermes_cli.gateway.notify import Supervisor
 from hermes_cli.gateway.port_holder import describe_holder
-from hermes_cli.gateway.protocol import Connections
-from hermes_cli.gateway.server import GatewayServer
 from hermes_cli.home import Home
+from hermes_cli.serving.limits import BACKLOG
+from hermes_cli.serving.notify import Supervisor
+from hermes_cli.serving.protocol import Connections
+from hermes_cli.serving.server import HttpServer
 
 from .app import Dashboard
 from .settings import RefusedError, Settings
-
-BACKLOG = 128
 
 FLUSH = 0.05
 """Seconds for the last bytes of the open streams. It holds nothing that could be lost."""
@@ -36,7 +35,7 @@ async def _serve(settings: Settings, listener: socket.socket, supervisor: Superv
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     dashboard = Dashboard(settings)
-    server = GatewayServer(dashboard.asgi(), Connections())
+    server = HttpServer(dashboard.asgi(), Connections())
     await server.open([listener])
     print(f"Hermes dashboard: {settings.url} ({_who(settings)})", flush=True)
     supervisor.ready()

@@ -1,12 +1,8 @@
-"""Who may speak to the gateway: the control socket's owner, and whoever knows the bearer token."""
+"""Who may speak to the gateway over TCP: whoever knows the bearer token."""
 
 from __future__ import annotations
 
 import hmac
-import os
-import socket
-import struct
-import sys
 from collections.abc import Iterable
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
@@ -29,15 +25,3 @@ def refusal(token: str | None, headers: Iterable[tuple[bytes, bytes]]) -> tuple[
     if len(presented) > 1 or scheme.lower() != b"bearer" or not equal:
         return "token_wrong", "the token is not this gateway's"
     return None
-
-
-def is_owner(connection: socket.socket) -> bool:
-    """Whether the peer of a Unix socket is this user or root. Not every system heeds the file's mode."""
-    if sys.platform != "linux":
-        return True
-    try:
-        packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    except OSError:
-        return False
-    _, uid, _ = struct.unpack("3i", packed)
-    return uid in (0, os.geteuid())

@@ -9,8 +9,9 @@ from email.utils import formatdate
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hermes_cli.serving.problems import MEDIA_TYPE, problem
+
 from .auth import OPEN_PATHS, refusal
-from .problems import MEDIA_TYPE, problem
 from .runtime import Runtime
 
 logger = logging.getLogger("hermes.gateway")

@@ -8,12 +8,12 @@ import socket
 from pathlib import Path
 
 from hermes_cli.home import Home
+from hermes_cli.serving.limits import BACKLOG
 
 from .naming import command_for
 from .port_holder import describe_holder
 from .reasons import reason_of
 
-BACKLOG = 128
 _NO_SOCKETS_HERE = {
     errno.EPERM,
     errno.EACCES,

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from hermes_cli import __version__
+from hermes_cli.serving.problems import CODES, Problem
 
 from .api import Capabilities, GatewayStatus, Health
 from .auth import OPEN_PATHS
 from .events import GatewayEvent
-from .problems import CODES, Problem
 
 _COMPONENTS = "#/components/schemas/"
 

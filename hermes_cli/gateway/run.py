@@ -16,13 +16,13 @@ import msgspec
 
 from hermes_cli.home import CorruptFileError, Home, load
 from hermes_cli.service_manager.types import RestartPolicy
+from hermes_cli.serving.notify import Supervisor
 
 from . import park
 from .identity import boot_id, init_start
 from .ledger import Moment, Verdict, judge
 from .listeners import AddressError, open_control_socket, open_tcp
 from .lock import ORPHAN_GRACE, AlreadyRunningError, HomeLock, is_orphan
-from .notify import Supervisor
 from .reasons import reason_of
 from .records import IntentRecord, ParkedKind, StateRecord
 from .signals import EarlySignals

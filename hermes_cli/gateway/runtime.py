@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from hermes_cli import __version__
 from hermes_cli.home import Home
+from hermes_cli.serving.protocol import Connections
 
 from .api import GatewayStatus, Health
 from .events import EventJournal
 from .metrics import Metric, counter, gauge, process_metrics, uptime
-from .protocol import Connections
 from .records import State
 from .state import StateReporter
 

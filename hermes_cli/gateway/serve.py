@@ -9,6 +9,8 @@ import os
 import time
 from pathlib import Path
 
+from hermes_cli.serving.server import HttpServer, answers
+
 from .app import make_app
 from .listeners import url_of
 from .memory import shrink
@@ -16,7 +18,6 @@ from .park import clear
 from .reasons import reason_of
 from .run import EXIT_DRAINED, EXIT_TEMPORARY, Prepared
 from .runtime import Runtime
-from .server import GatewayServer, answers
 from .signals import ENDING
 from .supervision_log import record_event
 
@@ -46,7 +47,7 @@ async def _serve(prepared: Prepared) -> int:
     if not config.token:
         runtime.warnings.append("no token is set: only the control socket answers")
         logger.warning("no HERMES_GATEWAY_TOKEN in %s: only the control socket answers", home.env)
-    server = GatewayServer(make_app(runtime), runtime.connections)
+    server = HttpServer(make_app(runtime), runtime.connections)
     listeners = [listener for listener in (prepared.tcp, prepared.control) if listener]
     await server.open(listeners)
     if not ending.is_set():
@@ -90,7 +91,7 @@ def _announce(prepared: Prepared, runtime: Runtime) -> None:
     prepared.supervisor.ready()
 
 
-async def _drain(prepared: Prepared, runtime: Runtime, server: GatewayServer, hurry: asyncio.Event) -> None:
+async def _drain(prepared: Prepared, runtime: Runtime, server: HttpServer, hurry: asyncio.Event) -> None:
     home, reporter = prepared.home, prepared.reporter
     began = time.monotonic()
     runtime.journal.drain("asked to end")

@@ -17,7 +17,7 @@ from .errors import (
     PortTakenError,
     SdkMissingError,
 )
-from .settings import HOME, LABEL, LOCAL_IMAGE, STOP_TIMEOUT, Settings
+from .settings import HOME, LABEL, STOP_TIMEOUT, Settings
 
 if TYPE_CHECKING:
     import docker

@@ -15,8 +15,8 @@ import pytest
 
 from hermes_cli.gateway.app import MAX_BODY_BYTES
 from hermes_cli.gateway.client import GatewayAnswerError, GatewayUnreachableError
-from hermes_cli.gateway.problems import CODES
-from hermes_cli.gateway.protocol import MAX_CONNECTIONS, MAX_HEADER_BYTES
+from hermes_cli.serving.problems import CODES
+from hermes_cli.serving.protocol import MAX_CONNECTIONS, MAX_HEADER_BYTES
 
 from .harness import TOKEN, Gateway, Yard, until
 

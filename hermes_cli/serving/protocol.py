@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import h11
 
-from .auth import is_owner
+from .peer import is_owner
 from .problems import MEDIA_TYPE, problem
 from .uvicorn_parts import Config, H11Protocol, ServerState
 
@@ -39,7 +39,7 @@ class Connections(ServerState):
             connection.transport.abort()
 
 
-class GatewayProtocol(H11Protocol):
+class BoundedProtocol(H11Protocol):
     """One connection."""
 
     def __init__(
@@ -69,7 +69,7 @@ class GatewayProtocol(H11Protocol):
             self._is_remote = True
             self._everybody.remote += 1
             if self._everybody.remote > MAX_CONNECTIONS:
-                self._answer("overloaded", f"this gateway serves {MAX_CONNECTIONS} connections at once")
+                self._answer("overloaded", f"this server serves {MAX_CONNECTIONS} connections at once")
                 return
         self._arm()
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import h11
 from starlette.types import ASGIApp
 
-from .listeners import BACKLOG
-from .protocol import KEEP_ALIVE, MAX_HEADER_BYTES, Connections, GatewayProtocol
+from .limits import BACKLOG
+from .protocol import KEEP_ALIVE, MAX_HEADER_BYTES, BoundedProtocol, Connections
 from .uvicorn_parts import Config, Server
 
 logger = logging.getLogger("hermes.gateway")
@@ -20,13 +20,13 @@ logger = logging.getLogger("hermes.gateway")
 _SELF_CHECK = b"GET /healthz HTTP/1.1\r\nhost: self\r\nconnection: close\r\n\r\n"
 
 
-class GatewayServer(Server):
+class HttpServer(Server):
     """uvicorn's loop wakes ten times a second, and its shutdown sleeps; this one waits for what happens."""
 
     def __init__(self, app: ASGIApp, connections: Connections) -> None:
         config = Config(
             app,
-            http=GatewayProtocol,
+            http=BoundedProtocol,
             ws="none",
             lifespan="off",
             loop="asyncio",

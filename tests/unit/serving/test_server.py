@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from hermes_cli.gateway import protocol
 from hermes_cli.gateway.events import EventJournal
 from hermes_cli.gateway.gate import Gate
-from hermes_cli.gateway.protocol import Connections
 from hermes_cli.gateway.runtime import Runtime
-from hermes_cli.gateway.server import GatewayServer, answers
 from hermes_cli.gateway.state import StateReporter
 from hermes_cli.home import Home
+from hermes_cli.serving import protocol
+from hermes_cli.serving.protocol import Connections
+from hermes_cli.serving.server import HttpServer, answers
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 TOKEN = "sesame"
@@ -52,7 +52,7 @@ class Served:
             connections=Connections(),
             journal=EventJournal(),
         )
-        self.server = GatewayServer(Gate(app, self.runtime), self.runtime.connections)
+        self.server = HttpServer(Gate(app, self.runtime), self.runtime.connections)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
 

@@ -1,0 +1,1 @@
+"""What every Hermes server shares: bounds, readiness, problems, the peer of a socket."""
