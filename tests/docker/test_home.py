@@ -80,7 +80,8 @@ def test_root_follows_no_link_in_a_volume(engine: Docker) -> None:
         ln -s /etc/shadow gateway_intent.json && ln -s /etc/group gateway_state.json
         ln -s /etc logs && ln -s /root run && ln -s /etc/hostname SOUL.md
         ln -s /etc profiles/linked && ln -s ../outside profiles/inside
-        mkdir profiles/holder && ln outside/file profiles/holder/config.yaml && ln -s /etc/shadow profiles/holder/.env
+        mkdir profiles/holder && ln outside/file profiles/holder/config.yaml
+        ln -s /etc/shadow profiles/holder/.env
         chown -h 10000:10000 profiles/linked profiles/inside config.yaml .env logs run SOUL.md
         chown 0:0 outside outside/file
     """
@@ -190,7 +191,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_done(engine: Docker) -> Non
     box.hermes("profile", "create", "before").ok()
     box.hermes("-p", "before", "gateway", "start").ok()
     box.sh(
-        "dd if=/dev/zero of=/opt/data/filler bs=4k 2>/dev/null; dd if=/dev/zero of=/opt/data/rest bs=1 2>/dev/null",
+        "cd /opt/data; dd if=/dev/zero of=filler bs=4k 2>/dev/null; dd if=/dev/zero of=rest bs=1 2>/dev/null",
         user=10000,
     )
     done = box.hermes("profile", "create", "after")

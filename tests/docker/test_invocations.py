@@ -148,7 +148,7 @@ def test_gateway_run_starts_the_supervised_slot_and_follows_it(engine: Docker) -
 
 def test_gateway_run_ends_with_78_when_its_gateway_parks(engine: Docker) -> None:
     volume = engine.volume(
-        "mkdir -p . && printf 'gateway:\\n  port: not-a-number\\n' >config.yaml && chown 10000:10000 . config.yaml"
+        "printf 'gateway:\\n  port: not-a-number\\n' >config.yaml && chown 10000:10000 . config.yaml"
     )
     done = engine.cli("-v", f"{volume}:/opt/data", command=("gateway", "run"))
     assert done.code == 78, done
@@ -225,5 +225,4 @@ def test_with_init_a_gateway_runs_in_the_foreground(engine: Docker) -> None:
 def test_an_alias_is_a_command_of_the_container(engine: Docker) -> None:
     volume = engine.volume(home_script("coder", 8643, intent=None))
     done = engine.cli("-v", f"{volume}:/opt/data", command=("coder", "gateway", "status", "--json"))
-    assert done.code == 3, "it is down, as no intent says otherwise"
-    assert json.loads(done.out)["profile"] == "coder"
+    assert json.loads(done.ok())["profile"] == "coder"

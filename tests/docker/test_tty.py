@@ -55,10 +55,11 @@ def test_bash_has_the_terminals_size_and_hears_of_a_new_one(engine: Docker) -> N
         child.expect(r"\$ ")
         child.sendline("stty size")
         child.expect_exact(f"{ROWS} {COLUMNS}")
-        child.sendline("trap 'echo resized to $(stty size)' WINCH; echo armed")
+        script = 'trap "stty size; exit" WINCH; echo armed; while :; do sleep 0.1; done'
+        child.sendline(f"sh -c '{script}'")
         child.expect(r"armed\r\n")
         child.setwinsize(40, 90)
-        child.expect_exact("resized to 40 90")
+        child.expect_exact("40 90")
         child.sendline("exit 3")
         assert ended(child) == 3
 
