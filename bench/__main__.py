@@ -59,7 +59,7 @@ def _measure(engine: Engine, arguments: argparse.Namespace) -> tuple[list[Row], 
     base = peers.base()
     bench = Bench(
         engine=engine,
-        image=arguments.image,
+        image=engine.image(arguments.image)["Id"],  # the name may move to another image meanwhile
         supervisord=peers.build(engine, "supervisord", base),
         pm2=peers.build(engine, "pm2", base),
         base=base,

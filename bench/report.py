@@ -88,7 +88,7 @@ def _budget(row: Row) -> str:
 
 def _beside(row: Row, peer: Series) -> str:
     ratio = row.ratio(peer)
-    times = "" if ratio is None else f" (x {ratio:.2f})"
+    times = "" if ratio is None else f" (x {ratio:.2f})" if ratio >= 0.1 else f" (x {ratio:.1g})"
     return f"{peer.name} {amount(peer.median, row.unit)}{times}"
 
 
