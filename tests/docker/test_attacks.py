@@ -134,12 +134,7 @@ def test_orders_by_the_control_fifo_stay_orders(box: Box) -> None:
     for order in ("x", "X", "a", "k", "t", "o", "O", "Q"):
         as_hermes(box, f"printf {order} >/run/service/gateway-coder/supervise/control")
 
-    def obeys() -> bool:
-        return box.hermes("-p", "coder", "gateway", "start").code == 0
-
-    wait_for(obeys, 30, "gateway that starts again")
-    # `down` files and the like, which orders may leave, are the supervisor's own.
-    box.ready("coder")
+    box.hermes("-p", "coder", "gateway", "start").ok()
 
 
 HOSTILE = [
@@ -391,9 +386,7 @@ def test_a_log_directory_that_is_a_link_is_followed_only_as_hermes(box: Box) -> 
 
 def test_a_supervision_log_that_is_a_link_is_followed_only_as_hermes(box: Box) -> None:
     size = box.sh("stat -c %s /etc/passwd").out
-    as_hermes(
-        box, "rm -f /opt/data/logs/supervision.jsonl && ln -s /etc/passwd /opt/data/logs/supervision.jsonl"
-    ).ok()
+    as_hermes(box, "cd /opt/data/logs && rm -f supervision.jsonl && ln -s /etc/passwd supervision.jsonl").ok()
     box.signal(box.ready("coder").pid)
     box.ready("coder", not_pid=0)
     as_hermes(box, f"s6-sudo {REGISTRAR} register logged down; s6-sudo {REGISTRAR} unregister logged")

@@ -13,8 +13,8 @@ from tests.docker.containers import IMAGE, Docker
 
 @pytest.fixture(scope="module")
 def config(client: docker.DockerClient) -> dict[str, Any]:
-    attributes: dict[str, Any] = client.images.get(IMAGE).attrs
-    return attributes["Config"]
+    found: dict[str, Any] = client.images.get(IMAGE).attrs["Config"]
+    return found
 
 
 def look(engine: Docker, script: str) -> str:
