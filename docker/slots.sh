@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Making and removing slots, the only code that does. Sourced by slotctl and by the boot.
+# Making and removing slots, the only code that does. Sourced by slotctl and by the boot, which set $here.
 LC_ALL=C
 scandir=${HERMES_SCANDIR:-/run/service}
 template=${HERMES_SLOT_TEMPLATE:-/opt/hermes/docker/slot}
@@ -26,28 +26,48 @@ make_slots() {
   staging=$scandir/.staging
   rm -rf "$staging"
   mkdir -m 0755 "$staging" || return
-  wanted='' slots='' waits=''
+  wanted='' staged='' slots='' downs=''
   while [ $# -gt 0 ]; do
     profile=$1 order=$2
     shift 2
     [ ! -e "$scandir/gateway-$profile" ] || continue
-    slot=$staging/gateway-$profile
-    cp -R "$template" "$slot" || return
-    [ "$order" = up ] || : >"$slot/down"
     wanted="$wanted $profile"
+    staged="$staged $staging/gateway-$profile"
+    [ "$order" = up ] || downs="$downs $staging/gateway-$profile/down"
     slots="$slots $scandir/gateway-$profile $scandir/gateway-$profile/log"
   done
   if [ -n "$wanted" ]; then
     # shellcheck disable=SC2086 # names hold no blanks: valid_profile
-    publish $wanted && allow_control && name_aliases $wanted
+    copy_template $staged && mark_down $downs && publish $wanted && allow_control && name_aliases $wanted
   fi
   status=$?
   rm -rf "$staging"
   return "$status"
 }
 
+# The template's files in every directory named. One process a file, not one a slot: there may be hundreds.
+copy_template() {
+  logs=''
+  for slot; do logs="$logs $slot/log"; done
+  # shellcheck disable=SC2086
+  mkdir -m 0755 "$@" $logs || return
+  for file in type run finish notification-fd timeout-kill log/run; do
+    [ -e "$template/$file" ] || continue
+    copies=''
+    for slot; do copies="$copies $slot/$file"; done
+    # shellcheck disable=SC2086
+    tee $copies <"$template/$file" >/dev/null || return
+    # shellcheck disable=SC2086
+    [ ! -x "$template/$file" ] || chmod 0755 $copies || return
+  done
+}
+
+mark_down() {
+  for marker; do : >"$marker"; done
+}
+
 publish() {
-  events=''
+  events='' waits=''
   for profile; do
     events="$events $staging/gateway-$profile/event $staging/gateway-$profile/log/event"
     waits="$waits $scandir/gateway-$profile/event s $scandir/gateway-$profile/log/event s"
@@ -64,8 +84,7 @@ publish() {
 allow_control() {
   [ "$(id -u)" -eq 0 ] || return 0
   gid=10000
-  # shellcheck source=/dev/null
-  [ ! -r /run/hermes/ids ] || . /run/hermes/ids
+  [ ! -e /run/hermes/ids ] || read -r _ gid </run/hermes/ids || return
   # shellcheck disable=SC2086
   s6-svperms -g ":$gid" -G ":$gid" $slots
 }
@@ -73,17 +92,21 @@ allow_control() {
 # A profile's name is a command, unless another command has that name. PATH has the aliases last.
 name_aliases() {
   [ -n "$aliases" ] || return 0
+  names=''
   for profile; do
     if [ "$profile" = default ] || command -v "$profile" >/dev/null; then continue; fi
-    ln -s /opt/hermes/docker/alias "$aliases/$profile"
+    names="$names $aliases/$profile"
   done
+  [ -n "$names" ] || return 0
+  # shellcheck disable=SC2086,SC2154
+  tee $names <"$here/alias" >/dev/null && chmod 0755 $names
 }
 
 # Stop the gateway, make s6 forget the slot, remove it. The rename comes first: s6-svscan then lets go of it.
 remove_slot() {
   slot=$scandir/gateway-$1
   gone=$scandir/.gone/gateway-$1 # a directory of its own: the name may be as long as a file name
-  if [ -n "$aliases" ] && [ -L "$aliases/$1" ]; then rm -f "$aliases/$1"; fi
+  [ -z "$aliases" ] || rm -f "${aliases:?}/$1"
   if [ -d "$slot" ]; then
     rm -rf "$gone"
     mkdir -p "$scandir/.gone"

@@ -47,9 +47,15 @@ an_id HERMES_UID "$uid"
 an_id HERMES_GID "$gid"
 
 make_runtime_directory
-printf 'uid=%s\ngid=%s\n' "$uid" "$gid" >"$run/ids"
+echo "$uid $gid" >"$run/ids"
 chown "$uid:$gid" "$run/env" "$run/locks" "$run/sockets"
 [ "$uid:$gid" = 10000:10000 ] || rename_user
+
+while read -r _ place _ options _; do
+  case $place:$options in
+    "$home:ro" | "$home:ro,"*) fatal "$home is mounted read-only: Hermes keeps everything there, so mount it writable" ;;
+  esac
+done </proc/self/mounts
 
 # One look: the home and what lies at its top. A walk only where something there belongs to somebody else.
 [ -d "$home" ] || mkdir -p "$home"

@@ -48,7 +48,7 @@ def test_a_created_profile_has_a_slot_that_is_down_a_port_a_token_and_an_alias(e
     assert (state.up, state.normally_up) == (False, False)
     assert box.sh("stat -c %a:%u /opt/data/profiles/coder/.env").ok() == "600:10000\n"
     assert "HERMES_GATEWAY_TOKEN=" in box.read("/opt/data/profiles/coder/.env")
-    assert box.run("readlink", "/run/hermes/bin/coder").ok() == "/opt/hermes/docker/alias\n"
+    assert box.sh("cmp /run/hermes/bin/coder /opt/hermes/docker/alias").code == 0
     shown = json.loads(box.run("coder", "profile", "show", "--json").ok())
     assert shown["name"] == "coder"
     taken = box.hermes("profile", "create", "coder")
