@@ -24,7 +24,7 @@ HERMES_UID = 10000
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T | None | Literal[False]], timeout: float, what: str) -> T:
+def wait_for(condition: Callable[[], T | Literal[False] | None], timeout: float, what: str) -> T:
     """The first true answer of `condition`; fails after `timeout` seconds with the last answer it gave."""
     deadline = time.monotonic() + timeout
     while True:

@@ -376,7 +376,7 @@ def test_a_log_directory_that_is_a_link_is_followed_only_as_hermes(box: Box) -> 
     box.hermes("profile", "create", "linked").ok()
     as_hermes(
         box,
-        "mkdir -p /opt/data/logs/gateways && cd /opt/data/logs/gateways && rm -rf linked && ln -s /etc linked",
+        "cd /opt/data/logs; mkdir -p gateways; cd gateways; rm -rf linked; ln -s /etc linked",
     )
     box.hermes("-p", "linked", "gateway", "start")
     box.hermes("-p", "linked", "gateway", "stop")
