@@ -15,7 +15,8 @@ valid_profile() {
 
 # One at a time: two callers must not rescan, rename and wait across each other.
 lock_scandir() {
-  exec 9>"$scandir/.hermes.lock"
+  # Whoever can open it can hold it.
+  : >>"$scandir/.hermes.lock" && chmod 0600 "$scandir/.hermes.lock" && exec 9>"$scandir/.hermes.lock" || return
   flock -w 30 9
 }
 
