@@ -22,7 +22,8 @@ def fingerprint(box: Box) -> str:
         find /etc /opt/hermes/docker /opt/hermes/share /usr/local /usr/bin /root /var -xdev \
           -printf '%p %U:%G %m %l\n' | sort
         # Not hosts: docker writes it anew at every start, with the address it finds free.
-        find /etc /opt/hermes/docker /usr/local /root -xdev -type f -not -path /etc/hosts -exec md5sum {} + | sort
+        find /etc /opt/hermes/docker /usr/local /root -xdev -type f -not -path /etc/hosts \
+          -exec md5sum {} + | sort
         cd /run/service && find . -name supervise -prune -o -name event -prune -o \
           -name '.*.lock' -prune -o -path ./.gone -prune -o \
           -printf '%p %U:%G %m %l\n' | sort
