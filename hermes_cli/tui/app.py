@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -213,6 +214,8 @@ def run(profile: str | None = None) -> int:
             "hermes: the text interface needs a terminal; 'hermes status' works without one", file=sys.stderr
         )
         return EXIT_USAGE
+    for size in ("COLUMNS", "LINES"):  # Textual would believe them over the terminal, for ever
+        os.environ.pop(size, None)
     app = HermesApp(profile=profile)
     app.run()
     return app.return_code or 0

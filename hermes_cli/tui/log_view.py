@@ -25,7 +25,7 @@ class LogView(RichLog):
             wrap=True, markup=False, highlight=False, min_width=0, max_lines=4 * MAX_LINES, id="log"
         )
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
-        self._wrapped_at = 0
+        self._seen_width = 0
         self.home: Home | None = None
 
     def show(self, home: Home, *, startable: bool) -> None:
@@ -65,21 +65,19 @@ class LogView(RichLog):
     def on_mouse_scroll_up(self) -> None:
         self.follow(False)
 
-    def on_mount(self) -> None:
-        # On a busy machine the content region may learn its width after the refresh that follows a resize.
-        self.set_interval(0.5, self._arrange)
-
     def on_resize(self, event: Resize) -> None:
-        # Only after the refresh does the content region have the new width.
-        self.call_after_refresh(self._arrange)
-
-    def _arrange(self) -> None:
-        """Wrap what is there again, if it is wrapped at another width than there is."""
-        width = self.scrollable_content_region.width
-        if width == 0 or width == self._wrapped_at:
+        if event.size.width == 0:
             return
-        self._wrapped_at = width
-        if self._lines:
+        first, rewrap, self._seen_width = (
+            self._seen_width == 0,
+            event.size.width != self._seen_width,
+            event.size.width,
+        )
+        # Only after the refresh does the content region have the new width.
+        self.call_after_refresh(self._arrange, rewrap and not first)
+
+    def _arrange(self, rewrap: bool) -> None:
+        if rewrap and self._lines:
             self.clear()
             for line in self._lines:
                 self._put(line)
@@ -88,7 +86,7 @@ class LogView(RichLog):
 
     def _put(self, line: str) -> None:
         # The width is given, or the log would ask the console, which does not hear of resizing.
-        self.write(Text(line), width=self._wrapped_at or None)
+        self.write(Text(line), width=self.scrollable_content_region.width or None)
 
     @work(exclusive=True, group="log", exit_on_error=True)
     async def _follow(self, home: Home) -> None:
