@@ -1,10 +1,10 @@
-"""What a setting can make of root's scripts: empty variables, directories made for another user, mounts."""
+"""What settings can make of root's scripts, and what becomes of a service that lost its supervisor."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.docker.containers import HERMES_UID, Docker, homes
+from tests.docker.containers import HERMES_UID, Docker, homes, wait_for
 
 REGISTRAR = "/run/hermes-registrar/s"
 
@@ -65,3 +65,29 @@ def test_what_is_mounted_read_only_below_the_home_keeps_its_owner(engine: Docker
     box.ready("default")
     log = box.logs()
     assert log.count("is mounted read-only and keeps its owner") == 1, log
+
+
+@pytest.mark.parametrize("user", [None, "10000"], ids=["root", "one user"])
+def test_a_static_service_that_has_lost_its_supervisor_is_replaced(engine: Docker, user: str | None) -> None:
+    """Its port, its lock and its output are one process's again, and that one is supervised."""
+    box = engine.boot(environment={"HERMES_DASHBOARD": "1"}, **({"user": user} if user else {}))
+    services = ["dashboard", "main-hermes", "volume-lease"] + ([] if user else ["slot-registrar"])
+
+    def pids() -> dict[str, int]:
+        """Of the services that are ready."""
+        looks = {service: box.slot(service) for service in services}
+        return {service: look.pid for service, look in looks.items() if look and look.ready}
+
+    wait_for(lambda: len(pids()) == len(services), 20, "ready services")
+    before, programs = pids(), sorted(line for _, line in box.processes())
+    for pid, line in box.processes():
+        if line.split() in [["s6-supervise", service] for service in services]:
+            box.signal(pid)
+    after = wait_for(
+        lambda: len(now := pids()) == len(services) and not set(now.values()) & set(before.values()) and now,
+        20,
+        "other processes of the same services",
+    )
+    assert len(set(after.values())) == len(services)
+    wait_for(lambda: sorted(line for _, line in box.processes()) == programs, 10, f"the programs {programs}")
+    box.hermes("profile", "create", "coder").ok()
