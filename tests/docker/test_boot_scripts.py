@@ -1,4 +1,4 @@
-"""The boot scripts as s6-overlay calls them: no arguments, from /, with S6_KEEP_ENV's environment, s6-svscan up."""
+"""The boot scripts as s6-overlay calls them: no arguments, from /, with an environment kept, s6-svscan up."""
 
 from __future__ import annotations
 
