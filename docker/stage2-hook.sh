@@ -61,6 +61,8 @@ done </proc/self/mounts
 [ -d "$home" ] || mkdir -p "$home"
 owners=$(stat -c %u:%g -- "$home" "$home"/* "$home"/.env "$home"/profiles/* 2>/dev/null | sort -u) || :
 if [ "$owners" != "$uid:$gid" ] || [ "${HERMES_FIX_OWNERSHIP:-}" = 1 ]; then
-  /opt/hermes/venv/bin/python -I "$here/mend-ownership" "$home" "$uid" "$gid" || fatal \
-    "$home could not be made to belong to $uid:$gid: give it to that user, or set HERMES_UID and HERMES_GID to its owner"
+  /opt/hermes/venv/bin/python -I "$here/mend-ownership" "$home" "$uid" "$gid" || {
+    [ $? -ne 75 ] || exit 1 # it has said that another container needs the home as it is
+    fatal "$home could not be made to belong to $uid:$gid: give it to that user, or set HERMES_UID and HERMES_GID to its owner"
+  }
 fi

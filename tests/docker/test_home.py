@@ -64,6 +64,18 @@ def test_new_ids_take_the_whole_home_along(engine: Docker) -> None:
     assert set(owners(engine, volume).values()) == {"1234:1235"}
 
 
+def test_new_ids_take_nothing_from_a_container_that_runs_on_the_home(engine: Docker) -> None:
+    volume = engine.volume(homes({"coder": 8643}))
+    first = engine.boot(environment={"HERMES_UID": "1234", "HERMES_GID": "1235"}, **mounted(volume))
+    first.ready("coder")
+    done = engine.cli("-v", f"{volume}:/opt/data", command=("echo", "ran"))
+    assert (done.code, done.out) == (1, "")
+    assert f"held by container {first.id[:12]}" in done.err
+    assert "HERMES_UID=1234 and HERMES_GID=1235" in done.err
+    assert set(owners(engine, volume).values()) == {"1234:1235"}
+    first.hermes("-p", "coder", "gateway", "restart").ok()
+
+
 def test_a_second_boot_finds_nothing_to_mend(engine: Docker) -> None:
     volume = engine.volume(homes({"coder": 8643}, intent=None))
     engine.boot(**mounted(volume)).stop()
