@@ -12,13 +12,17 @@ from .context import Context, json_option, pass_context, print_json, print_table
 EXIT_CONFIG = 78
 
 
+def _complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [key for key in KEYS if key.startswith(incomplete)]
+
+
 @click.group()
 def config() -> None:
     """Read, change and check the configuration of a profile (choose it with -p)."""
 
 
 @config.command()
-@click.argument("key", required=False)
+@click.argument("key", required=False, shell_complete=_complete_key)
 @json_option
 @pass_context
 def get(context: Context, key: str | None, as_json: bool) -> None:
@@ -43,7 +47,7 @@ def get(context: Context, key: str | None, as_json: bool) -> None:
 
 
 @config.command("set")
-@click.argument("key")
+@click.argument("key", shell_complete=_complete_key)
 @click.argument("value")
 @json_option
 @pass_context
@@ -67,10 +71,15 @@ def set_command(context: Context, key: str, value: str, as_json: bool) -> None:
 
 
 @config.command()
+@json_option
 @pass_context
-def path(context: Context) -> None:
+def path(context: Context, as_json: bool) -> None:
     """Print where the profile's config.yaml is."""
-    click.echo(context.existing_home().config)
+    where = context.existing_home().config
+    if as_json:
+        print_json({"path": where})
+    else:
+        click.echo(where)
 
 
 @config.command()
@@ -119,9 +128,8 @@ def _warn(found: Inspection) -> None:
 
 def _shared_port(home: Home, found: Inspection) -> list[str]:
     from hermes_cli.profiles import port_holder
-    from hermes_cli.profiles.survey import port_in
 
-    port = port_in(found, home)
+    port = found.port
     holder = port_holder(port, besides=home.profile, root=home.root) if port is not None else None
     return [f"{home.config}: gateway.port: {port} belongs to profile {holder!r} too"] if holder else []
 

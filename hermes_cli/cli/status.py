@@ -44,20 +44,10 @@ def render(report: StatusReport) -> None:
     if report.volume_held:
         click.echo(f"The volume is held by {_plain(report.volume_held)}: no gateway is started here.\n")
     headers = ("GATEWAY", "WANTED", "ACTUAL", "PID", "UPTIME", "RESTARTS", "LAST EXIT", "URL")
-    print_table(headers, [_gateway_row(service) for service in gateways])
+    print_table(headers, [_row(service) for service in gateways])
     if others:
         click.echo()
-        rows = [
-            (
-                service.service,
-                service.wanted,
-                service.actual,
-                _cell(service.pid),
-                duration(service.uptime_seconds),
-            )
-            for service in others
-        ]
-        print_table(("SERVICE", "WANTED", "ACTUAL", "PID", "UPTIME"), rows)
+        print_table(("SERVICE", *headers[1:]), [_row(service) for service in others])
     notes = [(service, note) for service in report.services for note in _notes(service)]
     if notes:
         click.echo()
@@ -67,20 +57,12 @@ def render(report: StatusReport) -> None:
 
 def duration(seconds: float | None) -> str:
     """`8s`, `3m 20s`, `5h 12m`, `9d 4h`; `-` for None."""
-    if seconds is None:
-        return "-"
-    whole = int(seconds)
-    for unit, name, smaller, smaller_name in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "m"),
-        (60, "m", 1, "s"),
-    ):
-        if whole >= unit:
-            return f"{whole // unit}{name} {whole % unit // smaller}{smaller_name}"
-    return f"{whole}s"
+    from hermes_cli.overview import duration as in_words
+
+    return "-" if seconds is None else in_words(seconds)
 
 
-def _gateway_row(service: ServiceReport) -> tuple[str, ...]:
+def _row(service: ServiceReport) -> tuple[str, ...]:
     return (
         service.profile or service.service,
         service.wanted,

@@ -46,6 +46,15 @@ class Inspection:
     token: str | None = None
     password: str | None = None
 
+    @property
+    def port(self) -> int | None:
+        """The port in force, or None where what config.yaml says of it cannot be understood."""
+        doubtful = {None, "gateway", "gateway.port"}
+        if any(error.path.name != ".env" and error.key in doubtful for error in self.errors):
+            return None
+        port = self.values["gateway.port"]
+        return port if isinstance(port, int) else None
+
     def config(self) -> Config:
         """The configuration; raises the first error."""
         if self.errors:

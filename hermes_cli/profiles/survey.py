@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hermes_cli.config.reading import Inspection, inspect_config
+from hermes_cli.config.reading import inspect_config
 from hermes_cli.config.schema import FIRST_PORT
 from hermes_cli.home import CorruptFileError, Home, Record, load, not_a_profile, profile_entries, root_home
 from hermes_cli.service_manager.names import DEFAULT_PROFILE
@@ -94,19 +94,10 @@ def look_at(home: Home) -> Profile:
     return Profile(
         name=home.profile,
         home=home,
-        port=port_in(inspection, home),
+        port=inspection.port,
         created_at=record.created_at if record else None,
         config_error=str(inspection.errors[0]) if inspection.errors else None,
     )
-
-
-def port_in(inspection: Inspection, home: Home) -> int | None:
-    """The port that config.yaml gives, or None where what it says cannot be understood."""
-    doubtful = {None, "gateway", "gateway.port"}
-    if any(error.path == home.config and error.key in doubtful for error in inspection.errors):
-        return None
-    port = inspection.values["gateway.port"]
-    return port if isinstance(port, int) else None
 
 
 def port_holder(port: int, *, besides: str, root: Path | None = None) -> str | None:

@@ -58,7 +58,7 @@ def gateway_row(
     report.last_exit = last_exit(service) or logged_exit
     if configs and report.port is None:
         _from_config(report, home, messages)
-    report.message = "; ".join(dict.fromkeys(messages))
+    report.message = "; ".join(one for one in dict.fromkeys(messages) if one != report.parked_reason)
     report.problem = _problem(report)
     return report
 
@@ -120,7 +120,8 @@ def _from_config(report: ServiceReport, home: Home, messages: list[str]) -> None
 
     found = inspect_config(home)
     messages += map(str, found.errors)
-    set_address(report, str(found.values["gateway.host"]), int(found.values["gateway.port"]))
+    if found.port is not None:
+        set_address(report, str(found.values["gateway.host"]), found.port)
 
 
 def set_address(report: ServiceReport, host: str, port: int) -> None:

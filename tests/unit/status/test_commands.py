@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hermes_cli.cli.status import duration
+from hermes_cli.cli.status import duration, render
 from hermes_cli.cli.watch import summary
 from hermes_cli.gateway.records import IntentRecord
 from hermes_cli.home import Home, save
@@ -85,6 +85,27 @@ def test_plain_status_exits_0_whatever_it_shows(root: Path) -> None:
     assert "http://127.0.0.1:8642" in done.stdout
     [line] = [line for line in done.stdout.splitlines() if line.startswith("coder")]
     assert line.split()[1:3] == ["up", "down"]
+
+
+def test_the_services_of_the_image_have_the_columns_of_the_gateways(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    services = [
+        ServiceReport(service="gateway-default", profile="default"),
+        ServiceReport(
+            service="dashboard",
+            kind="dashboard",
+            restarts=3,
+            last_exit="killed by SIGKILL",
+            url="http://127.0.0.1:9119",
+        ),
+    ]
+    render(StatusReport(healthy=True, problems=[], services=services))
+    *_, header, row = capsys.readouterr().out.splitlines()
+    assert header.split()[0] == "SERVICE"
+    assert row[header.index("RESTARTS") :].split("  ")[0] == "3"
+    assert row[header.index("LAST EXIT") :].startswith("killed by SIGKILL")
+    assert row[header.index("URL") :] == "http://127.0.0.1:9119"
 
 
 def test_what_files_say_cannot_move_the_cursor(root: Path) -> None:

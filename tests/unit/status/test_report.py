@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli import status
+from hermes_cli.config import inspect_config
 from hermes_cli.gateway.identity import ProcessIdentity
 from hermes_cli.gateway.records import Intent, IntentRecord, ParkedRecord, State, StateRecord
 from hermes_cli.home import Home, Record, save
@@ -179,6 +180,19 @@ def test_a_broken_configuration_is_a_message_on_its_row(root: Path) -> None:
     Home.of("coder", root).config.write_text("gateway:\n  port: many\n")
     report = look(root, ServiceStatus("gateway-coder", registered=True))
     assert "config.yaml:2" in row(report).message
+    assert (row(report).port, row(report).url) == (None, None)
+
+
+def test_the_reason_of_a_parking_is_not_said_twice(root: Path) -> None:
+    home = Home.of("coder", root)
+    home.config.write_text("gateway:\n  port: many\n")
+    reason = str(inspect_config(home).errors[0])
+    write(root, intent("running"))
+    write(root, ParkedRecord(kind="config", reason=reason, parked_at=time.time(), exit_code=78))
+    own = ProcessIdentity.own()
+    write(root, state("failed", ProcessIdentity(own.pid, own.start - 1, own.boot_id), message=reason))
+    coder = row(look(root, ServiceStatus("gateway-coder", registered=True, parked=True)))
+    assert (coder.actual, coder.parked_reason, coder.message) == ("parked", reason, "")
 
 
 def test_a_gateway_without_a_supervisor_is_known_by_its_own_state(root: Path) -> None:
