@@ -11,7 +11,7 @@ _SETUP = {
 }
 
 
-@click.command(epilog="  ".join(_SETUP.values()))
+@click.command(epilog="\b\n" + "\n".join(_SETUP.values()))
 @click.argument("shell", type=click.Choice(sorted(_SETUP)))
 def completion(shell: str) -> None:
     """Print the completion script for SHELL."""

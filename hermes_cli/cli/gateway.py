@@ -117,16 +117,17 @@ def list_command(context: Context, as_json: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines, until ^C.")
 @click.option("-n", "--lines", type=click.IntRange(0, 1_000_000), default=100, show_default=True)
 @all_option
+@json_option
 @pass_context
-def logs(context: Context, follow: bool, lines: int, every: bool) -> None:
-    """Print the end of the gateway's log."""
+def logs(context: Context, follow: bool, lines: int, every: bool, as_json: bool) -> None:
+    """Print the end of the gateway's log. With --json, one object a line: profile and line."""
     from hermes_cli.service_manager import ServiceError, get_service_manager
     from hermes_cli.service_manager.names import service_name
 
     if not every:
         home = context.existing_home()
         for line in get_service_manager().logs(service_name(home.profile), lines=lines, follow=follow):
-            click.echo(_plain(line))
+            _say_line(home.profile, line, as_json)
         return
     manager = get_service_manager()
     streams = {}
@@ -137,7 +138,16 @@ def logs(context: Context, follow: bool, lines: int, every: bool) -> None:
             click.echo(f"hermes: warning: {error}", err=True)
     width = max(map(len, streams), default=0)
     for name, line in _together(streams) if follow else _in_turn(streams):
-        click.echo(f"{name:<{width}} | {_plain(line)}")
+        _say_line(name, line, as_json, f"{name:<{width}} | ")
+
+
+def _say_line(profile: str, line: str, as_json: bool, prefix: str = "") -> None:
+    if not as_json:
+        click.echo(f"{prefix}{_plain(line)}")
+        return
+    import json
+
+    click.echo(json.dumps({"profile": profile, "line": line}))
 
 
 def _start_and_follow(manager: ServiceManager, home: Home) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import complete_profile
 from .context import Context, json_option, pass_context, print_json, print_table
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def list_command(context: Context, as_json: bool) -> None:
         return
     print_table(
         ("NAME", "PORT", "INTENT", "HOME"),
-        [(one.name, str(one.port or "?"), _intent(one.home), str(one.home.path)) for one in found.profiles],
+        [(one.name, str(one.port or "?"), _asked(one.home), str(one.home.path)) for one in found.profiles],
     )
     for one in found.profiles:
         if one.config_error:
@@ -79,14 +80,16 @@ def create(context: Context, name: str, start: bool, as_json: bool) -> None:
     elif alias.note:
         click.echo(f"The command {alias.path} means 'hermes -p {name}' ({alias.note}).")
     words = name if usable else f"hermes -p {name}"
-    click.echo(f"Next: {words} gateway {'status' if start else 'start'}")
+    verb = "run" if manager is None else "status" if start else "start"
+    click.echo(f"Next: {words} gateway {verb}")
 
 
 @profile.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_profile)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option
 @pass_context
-def delete(context: Context, name: str, yes: bool) -> None:
+def delete(context: Context, name: str, yes: bool, as_json: bool) -> None:
     """Stop the gateway of NAME and remove everything of it: registration, alias, log, home."""
     from hermes_cli.profiles import ReservedProfileError, delete_profile, require_profile
     from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_name
@@ -98,13 +101,16 @@ def delete(context: Context, name: str, yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"deleting {name!r} removes {home.path} for good; confirm it with --yes")
-        click.confirm(f"Delete profile {name}, with everything in {home.path}?", abort=True)
+        click.confirm(f"Delete profile {name}, with everything in {home.path}?", abort=True, err=as_json)
     delete_profile(name, manager=_manager())
-    click.echo(f"Profile {name} is gone.")
+    if as_json:
+        print_json({"name": name, "deleted": True})
+    else:
+        click.echo(f"Profile {name} is gone.")
 
 
 @profile.command()
-@click.argument("old")
+@click.argument("old", shell_complete=complete_profile)
 @click.argument("new")
 @json_option
 @pass_context
@@ -120,7 +126,7 @@ def rename(_context: Context, old: str, new: str, as_json: bool) -> None:
 
 
 @profile.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_profile)
 @json_option
 @pass_context
 def show(context: Context, name: str | None, as_json: bool) -> None:
@@ -140,7 +146,7 @@ def show(context: Context, name: str | None, as_json: bool) -> None:
         details["alias"] = f"none ({alias.note})"
     width = max(map(len, details)) + 2
     for key, value in details.items():
-        if value is not None:
+        if value is not None and value is not False:
             click.echo(f"{key.replace('_', ' '):<{width}}{_in_words(value)}")
 
 
@@ -164,6 +170,7 @@ def _as_json(one: Profile) -> dict[str, Any]:
         "name": one.name,
         "port": one.port,
         "intent": _intent(one.home),
+        "parked": _parked(one.home),
         "home": str(one.home.path),
         "created_at": one.created_at and _time(one.created_at),
         "config_error": one.config_error,
@@ -178,12 +185,20 @@ def _intent(home: Home) -> str:
         record = load(home.intent, IntentRecord)
     except CorruptFileError:
         return "unreadable"
-    if os.path.lexists(home.parked):
-        return "parked"
     return record.intent if record else "none"
 
 
+def _parked(home: Home) -> bool:
+    return os.path.lexists(home.parked)
+
+
+def _asked(home: Home) -> str:
+    return f"{_intent(home)}, parked" if _parked(home) else _intent(home)
+
+
 def _in_words(value: object) -> str:
+    if value is True:
+        return "yes"
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

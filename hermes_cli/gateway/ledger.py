@@ -77,5 +77,5 @@ def _requested_at(intent: IntentRecord | None, now: float) -> float:
 def _sentence(count: int, window: float) -> str:
     return (
         f"crash loop: it ended uncleanly {count} times within {window:g} s; "
-        "'hermes gateway logs' shows the last words of each"
+        "its log shows the last words of each"
     )

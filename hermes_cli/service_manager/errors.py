@@ -30,6 +30,12 @@ class GatewayNotRegisteredError(ServiceError):
         self.service = service
 
 
+def _command(service: str) -> str:
+    """What a command on the profile of `service` begins with."""
+    profile = service.removeprefix("gateway-")
+    return "hermes" if profile in (service, "default") else f"hermes -p {profile}"
+
+
 class S6CommandError(ServiceError):
     """An s6 program failed. `returncode` and `stderr` are its own."""
 
@@ -50,7 +56,7 @@ class ServiceTimeoutError(ServiceError):
     def __init__(self, service: str, action: str, timeout: float, last_seen: str) -> None:
         super().__init__(
             f"{service} did not {action} within {timeout:g} s (last seen: {last_seen}); "
-            f"see 'hermes gateway logs' for what it says"
+            f"see '{_command(service)} gateway logs' for what it says"
         )
         self.service = service
         self.action = action

@@ -16,7 +16,8 @@ import pytest
 
 from hermes_cli.cli import main as root_module
 from hermes_cli.cli.main import COMMANDS, cli
-from hermes_cli.home import Home
+from hermes_cli.gateway.records import IntentRecord, ParkedRecord
+from hermes_cli.home import Home, save
 from hermes_cli.profiles import create_profile
 
 _HEAVY = {
@@ -102,6 +103,41 @@ def test_wrong_usage_is_exit_2_and_says_what_is_right(
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("profile show co", ["coder"]),
+        ("profile delete co", ["coder"]),
+        ("profile rename co", ["coder"]),
+        ("config get gateway.p", ["gateway.port"]),
+        ("gateway st", ["start", "status", "stop"]),
+    ],
+)
+def test_completion_knows_commands_profiles_and_settings(
+    typed: str, offered: list[str], tmp_path: Path
+) -> None:
+    create_profile("coder", root=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", "from hermes_cli.cli.main import main; main()"],
+        env={
+            "HERMES_HOME": str(tmp_path),
+            "_HERMES_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"hermes {typed}",
+            "COMP_CWORD": str(len(typed.split())),
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert [line.partition(",")[2] for line in done.stdout.splitlines()] == offered
+
+
+def test_the_help_of_completion_keeps_one_line_for_each_shell(tmp_path: Path) -> None:
+    said = [line.strip() for line in hermes("completion", "--help", home=tmp_path).stdout.splitlines()]
+    assert "hermes completion fish | source   # in ~/.config/fish/config.fish" in said
 
 
 @pytest.mark.parametrize(
@@ -249,7 +285,20 @@ class TestProfileCommands:
         done = hermes("profile", "create", "coder", home=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "with port 8643" in done.stdout
-        assert done.stdout.splitlines()[-1] == "Next: hermes -p coder gateway start"
+        assert done.stdout.splitlines()[-1] == "Next: hermes -p coder gateway run"
+
+    def test_a_parked_profile_keeps_its_intent(self, tmp_path: Path) -> None:
+        home = create_profile("coder", root=tmp_path).home
+        save(home.intent, IntentRecord(intent="running", requested_at=1.0))
+        save(home.parked, ParkedRecord(kind="config", reason="port", parked_at=2.0, exit_code=78))
+        listed = json.loads(hermes("profile", "list", "--json", home=tmp_path).stdout)["profiles"]
+        assert [(one["intent"], one["parked"]) for one in listed] == [("none", False), ("running", True)]
+        assert "running, parked" in hermes("profile", "list", home=tmp_path).stdout
+
+    def test_delete_as_json_prints_nothing_else(self, tmp_path: Path) -> None:
+        create_profile("coder", root=tmp_path)
+        done = hermes("profile", "delete", "coder", "--yes", "--json", home=tmp_path)
+        assert json.loads(done.stdout) == {"name": "coder", "deleted": True}
 
     def test_no_command_prints_the_token(self, tmp_path: Path) -> None:
         said = hermes("profile", "create", "coder", home=tmp_path).stdout
@@ -321,6 +370,8 @@ class TestConfigCommands:
         )
 
     def test_path(self, tmp_path: Path) -> None:
+        told = hermes("config", "path", "--json", home=tmp_path).stdout
+        assert json.loads(told) == {"path": f"{tmp_path}/config.yaml"}
         assert hermes("config", "path", home=tmp_path).stdout == f"{tmp_path}/config.yaml\n"
 
     def test_check_lists_everything_and_exits_78(self, tmp_path: Path) -> None:

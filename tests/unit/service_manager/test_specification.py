@@ -151,7 +151,11 @@ def test_specifications_and_statuses_cannot_be_changed() -> None:
             ["start gateway-a", "111", "fatal: x"],
         ),
         (S6CommandError("gateway-a", "start", 1, ""), ["it said nothing"]),
-        (ServiceTimeoutError("gateway-a", "stop", 35.0, "up"), ["gateway-a", "35 s", "up"]),
+        (
+            ServiceTimeoutError("gateway-a", "stop", 35.0, "up"),
+            ["gateway-a", "35 s", "up", "'hermes -p a gateway logs'"],
+        ),
+        (ServiceTimeoutError("gateway-default", "stop", 1.0, "up"), ["'hermes gateway logs'"]),
         (ServiceParkedError("gateway-a", "bad port"), ["gateway-a is parked", "bad port"]),
         (PermissionDeniedError("gateway-a", "start", "be root"), ["start gateway-a", "be root"]),
         (SupervisorNotAnsweringError("gateway-a"), ["gateway-a", "hermes doctor"]),
