@@ -31,8 +31,10 @@ class Stage:
     def __init__(self, root: Path, *profiles: str) -> None:
         self.root = root
         self.manager = FakeS6ServiceManager("default", *profiles)
-        for profile in profiles:
-            Home.of(profile, root).path.mkdir(parents=True)
+        for port, profile in enumerate(profiles, 8643):
+            home = Home.of(profile, root)
+            home.path.mkdir(parents=True)
+            home.config.write_text(f"gateway:\n  port: {port}\n")
         self.look: Callable[[], StatusReport] = lambda: collect(root, self.manager)
 
     def log(self, profile: str, text: str) -> None:
@@ -248,7 +250,7 @@ def test_every_column_fits_a_small_terminal_whatever_the_names(tmp_path: Path) -
 
     async def scene(pilot: Pilot[None]) -> None:
         await until(pilot, partial(shows, pilot, "a-profile-wi"))
-        rows = [line for line in screen(pilot).splitlines() if line.rstrip().endswith("8642")]
+        rows = [line for line in screen(pilot).splitlines() if line.rstrip().endswith(("8642", "8643"))]
         assert len(rows) == 2, screen(pilot)
         assert rows[0].split()[1:7] == ["up", "●", "ready", "yes", "1234567", "-"]
         await pilot.press("down")
