@@ -54,7 +54,8 @@ def listen(settings: Settings) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        raise RefusedError(f"dashboard.host {host!r} is no address of this machine ({error})") from error
+        cause = getattr(error, "strerror", None) or error
+        raise RefusedError(f"dashboard.host {host!r} is no address of this machine ({cause})") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -90,7 +90,8 @@ def is_loopback(host: str) -> bool:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise RefusedError(f"dashboard.host {host!r} is no address of this machine ({error})") from error
+        cause = getattr(error, "strerror", None) or error
+        raise RefusedError(f"dashboard.host {host!r} is no address of this machine ({cause})") from error
     addresses = {str(entry[4][0]).partition("%")[0] for entry in found}
     return bool(addresses) and all(ipaddress.ip_address(address).is_loopback for address in addresses)
 

@@ -39,7 +39,8 @@ def open_tcp(home: Home, host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
-        raise AddressError(f"gateway.host {host!r} is no address of this machine: {error}") from error
+        cause = getattr(error, "strerror", None) or error
+        raise AddressError(f"gateway.host {host!r} is no address of this machine: {cause}") from error
     listener = socket.socket(family, kind, protocol)
     try:
         if family == socket.AF_INET6:

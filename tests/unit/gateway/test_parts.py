@@ -18,12 +18,19 @@ from hermes_cli.gateway import park
 from hermes_cli.gateway.auth import refusal
 from hermes_cli.gateway.events import EventJournal
 from hermes_cli.gateway.identity import ProcessIdentity, boot_id, command_of, start_ticks
+from hermes_cli.gateway.listeners import AddressError, open_tcp
 from hermes_cli.gateway.lock import AlreadyRunningError, HomeLock, holder_of
 from hermes_cli.gateway.memory import untouched_text
 from hermes_cli.gateway.metrics import counter, gauge, render
 from hermes_cli.gateway.port_holder import describe_holder, pid_listening_on
 from hermes_cli.home import Home
 from hermes_cli.serving.notify import Supervisor
+
+
+@pytest.mark.parametrize("host", ["no.such.invalid", "two..dots"])
+def test_a_host_that_does_not_exist_is_said_in_words(host: str, tmp_path: Path) -> None:
+    with pytest.raises(AddressError, match=rf"gateway\.host '{host}' is no address[^\[\]]*$"):
+        open_tcp(Home.of(root=tmp_path), host, 8642)
 
 
 @given(st.binary(max_size=60))
