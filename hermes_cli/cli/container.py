@@ -181,6 +181,6 @@ def _progress(message: str) -> None:
 
 
 def _plain(text: str) -> str:
-    from hermes_cli.printable import plain
+    from hermes_cli.faces.printable import plain
 
     return plain(text)

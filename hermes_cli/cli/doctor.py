@@ -18,7 +18,7 @@ def doctor(fix: bool, as_json: bool) -> int:
     Exits 1 while something is an error; warnings do not count.
     """
     from hermes_cli.doctor import diagnose
-    from hermes_cli.printable import plain
+    from hermes_cli.faces.printable import plain
 
     report = diagnose(fix=fix)
     if as_json:

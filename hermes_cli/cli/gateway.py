@@ -320,6 +320,6 @@ def _together(streams: dict[str, Iterator[str]]) -> Iterator[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    from hermes_cli.printable import plain
+    from hermes_cli.faces.printable import plain
 
     return plain(text)

@@ -57,7 +57,7 @@ def render(report: StatusReport) -> None:
 
 def duration(seconds: float | None) -> str:
     """`8s`, `3m 20s`, `5h 12m`, `9d 4h`; `-` for None."""
-    from hermes_cli.overview import duration as in_words
+    from hermes_cli.faces.overview import duration as in_words
 
     return "-" if seconds is None else in_words(seconds)
 
@@ -89,7 +89,7 @@ def _cell(value: int | None) -> str:
 
 
 def _plain(text: str) -> str:
-    from hermes_cli.printable import plain
+    from hermes_cli.faces.printable import plain
 
     return plain(text)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from hermes_cli import __version__, event_printer
+from hermes_cli import __version__
+from hermes_cli.gateway import event_printer
 from hermes_cli.home import root_home
 from hermes_cli.status import ServiceReport, StatusReport, collect
 
@@ -38,7 +39,7 @@ def _summary_or_why_not() -> list[str]:
 
 def summary(report: StatusReport) -> list[str]:
     """What runs here, where it is reached, and what to type next."""
-    from hermes_cli.printable import plain
+    from hermes_cli.faces.printable import plain
 
     flavour = f", {report.flavour} flavour" if report.flavour else ""
     lines = [f"Hermes {__version__}{flavour}, home {report.home}"]

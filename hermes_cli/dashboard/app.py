@@ -15,10 +15,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from hermes_cli.background import in_thread
+from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.log_tail import LogTail
+from hermes_cli.faces.printable import plain
 from hermes_cli.home import Home
-from hermes_cli.log_tail import LogTail
-from hermes_cli.printable import plain
 from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_name
 from hermes_cli.status import StatusReport, collect
 

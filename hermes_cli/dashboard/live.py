@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from hermes_cli.background import in_thread
-from hermes_cli.overview import Overview, Row, overview, unreadable
+from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.overview import Overview, Row, overview, unreadable
 from hermes_cli.status import StatusReport
 
 INTERVAL = 1.0

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from hermes_cli.log_tail import Cursor, LogTail, follow
-from hermes_cli.printable import plain
+from hermes_cli.faces.log_tail import Cursor, LogTail, follow
+from hermes_cli.faces.printable import plain
 
 from .live import Board, difference, snapshot
 

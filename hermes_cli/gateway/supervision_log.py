@@ -83,8 +83,9 @@ def read_events(root: Path | None = None, follow: bool = False) -> Iterator[Supe
 
 
 def _followed(path: Path) -> Iterator[SupervisionEvent]:
-    from hermes_cli.event_printer import EventLog
     from hermes_cli.service_manager.watch import GROWN, Watch
+
+    from .event_printer import EventLog
 
     log = EventLog(os.fspath(path))
     with Watch(path.parent, GROWN) as watch:

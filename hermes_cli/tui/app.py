@@ -19,9 +19,9 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Static
 
 from hermes_cli import __version__
-from hermes_cli.background import in_thread
+from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.overview import Overview, Row, overview, unreadable
 from hermes_cli.home import Home, root_home
-from hermes_cli.overview import Overview, Row, overview, unreadable
 from hermes_cli.service_manager import NoServiceManagerError, ServiceManager, get_service_manager
 from hermes_cli.service_manager.names import DEFAULT_PROFILE, service_name
 from hermes_cli.status import StatusReport, collect

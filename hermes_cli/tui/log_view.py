@@ -9,10 +9,10 @@ from textual import work
 from textual.events import Resize
 from textual.widgets import RichLog
 
+from hermes_cli.faces.log_tail import LogTail
+from hermes_cli.faces.log_tail import follow as follow_log
+from hermes_cli.faces.printable import plain
 from hermes_cli.home import Home
-from hermes_cli.log_tail import LogTail
-from hermes_cli.log_tail import follow as follow_log
-from hermes_cli.printable import plain
 
 MAX_LINES = 2000
 

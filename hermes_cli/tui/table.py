@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
-from hermes_cli.overview import Row, Tone
+from hermes_cli.faces.overview import Row, Tone
 
 COLUMNS = (
     ("name", "gateway"),

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from hermes_cli.background import in_thread
-from hermes_cli.printable import plain
+from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.printable import plain
 
 Verb = Literal["start", "stop", "restart"]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hermes_cli.dashboard.markup import Content, Html, el
-from hermes_cli.overview import Overview, Row
+from hermes_cli.faces.overview import Overview, Row
 
 from .shell import Place, document
 

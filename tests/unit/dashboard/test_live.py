@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from hermes_cli.dashboard.live import Board, difference, snapshot
-from hermes_cli.overview import Overview, overview
+from hermes_cli.faces.overview import Overview, overview
 from hermes_cli.status import ServiceReport, StatusReport
 
 

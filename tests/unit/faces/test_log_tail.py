@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from hermes_cli.log_tail import Cursor, LogTail, follow
+from hermes_cli.faces.log_tail import Cursor, LogTail, follow
 
 
 def _write(directory: Path, text: str, name: str = "current") -> None:

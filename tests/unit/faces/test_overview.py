@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hermes_cli.overview import duration, overview, tone_of, unreadable
+from hermes_cli.faces.overview import duration, overview, tone_of, unreadable
 from hermes_cli.status import ServiceReport, StatusReport
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_cli.printable import MAX_LINE, plain
+from hermes_cli.faces.printable import MAX_LINE, plain
 
 
 @pytest.mark.parametrize(

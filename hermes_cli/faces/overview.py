@@ -8,8 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from hermes_cli.status import ServiceReport, StatusReport
+
 from .printable import plain
-from .status import ServiceReport, StatusReport
 
 Tone = Literal["good", "busy", "bad", "idle"]
 

@@ -14,8 +14,8 @@ from threading import Thread
 
 import pytest
 
-from hermes_cli import event_printer
-from hermes_cli.event_printer import EventLog, in_words
+from hermes_cli.gateway import event_printer
+from hermes_cli.gateway.event_printer import EventLog, in_words
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 

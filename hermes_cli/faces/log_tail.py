@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .service_manager.watch import GROWN, Watch
+from hermes_cli.service_manager.watch import GROWN, Watch
 
 _CHUNK = 1 << 18
 """Bytes read at once, and how far back the first look goes."""
