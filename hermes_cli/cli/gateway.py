@@ -250,13 +250,12 @@ def _facts(report: ServiceReport) -> Iterator[tuple[str, str]]:
 def _reports(homes: list[Home]) -> list[ServiceReport]:
     """The rows of these gateways alone: one look at the supervisor, a few small files."""
     from hermes_cli.service_manager.names import service_name
-    from hermes_cli.status.collecting import status_all
     from hermes_cli.status.exits import logged_exits
     from hermes_cli.status.gateway import gateway_row
 
     manager = _manager()
     names = [service_name(home.profile) for home in homes]
-    observed = status_all(manager, names) if manager is not None else {}
+    observed = manager.status_all(names) if manager is not None else {}
     exits = logged_exits(homes[0].root)
     return [gateway_row(home, manager is not None, observed, exits.get(home.profile), True) for home in homes]
 

@@ -4,15 +4,21 @@ from typing import TYPE_CHECKING
 
 from .detect import detect_service_manager
 from .errors import (
+    ConflictingInstallError,
     GatewayNotRegisteredError,
+    HostCommandError,
     InvalidNameError,
+    NoBusError,
     NoServiceManagerError,
     PermissionDeniedError,
     S6CommandError,
+    ServiceEditedError,
     ServiceError,
+    ServiceMaskedError,
     ServiceParkedError,
     ServiceTimeoutError,
     SupervisorNotAnsweringError,
+    UnsupportedSpecError,
 )
 from .factory import get_service_manager
 from .names import validate_profile_name
@@ -29,22 +35,28 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ConflictingInstallError",
     "GatewayNotRegisteredError",
+    "HostCommandError",
     "InvalidNameError",
+    "NoBusError",
     "NoServiceManagerError",
     "PermissionDeniedError",
     "RenderedFile",
     "RestartPolicy",
     "S6CommandError",
     "S6ServiceManager",
+    "ServiceEditedError",
     "ServiceError",
     "ServiceManager",
     "ServiceManagerKind",
+    "ServiceMaskedError",
     "ServiceParkedError",
     "ServiceSpec",
     "ServiceStatus",
     "ServiceTimeoutError",
     "SupervisorNotAnsweringError",
+    "UnsupportedSpecError",
     "detect_service_manager",
     "get_service_manager",
     "validate_profile_name",

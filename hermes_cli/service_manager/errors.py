@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ServiceError(Exception):
     """Anything a service manager could not do. `str(error)` is one sentence a user can act on."""
@@ -19,13 +21,17 @@ class InvalidNameError(ServiceError, ValueError):
 class GatewayNotRegisteredError(ServiceError):
     """There is no such service: it was never installed or registered, or has been removed."""
 
-    def __init__(self, profile: str, service: str) -> None:
-        super().__init__(
-            f"{service} is not registered: create the profile with 'hermes profile create {profile}', "
-            "or if it exists, let 'hermes doctor --fix' register it"
-            if service == f"gateway-{profile}"
-            else f"there is no service {service} here"
-        )
+    def __init__(self, profile: str, service: str, remedy: str | None = None) -> None:
+        if remedy is not None:
+            message = f"{service} is not installed: {remedy}"
+        elif service == f"gateway-{profile}":
+            message = (
+                f"{service} is not registered: create the profile with 'hermes profile create {profile}', "
+                "or if it exists, let 'hermes doctor --fix' register it"
+            )
+        else:
+            message = f"there is no service {service} here"
+        super().__init__(message)
         self.profile = profile
         self.service = service
 
@@ -48,6 +54,69 @@ class S6CommandError(ServiceError):
         self.action = action
         self.returncode = returncode
         self.stderr = stderr
+
+
+class HostCommandError(ServiceError):
+    """A program of the host's init (systemctl, launchctl, schtasks) failed. The answer is its own."""
+
+    def __init__(self, service: str, action: str, program: str, returncode: int, stderr: str) -> None:
+        cause = stderr.strip().splitlines()[-1] if stderr.strip() else "it said nothing"
+        super().__init__(f"could not {action} {service}: {program} answered {returncode} ({cause})")
+        self.service = service
+        self.action = action
+        self.program = program
+        self.returncode = returncode
+        self.stderr = stderr
+
+
+class NoBusError(ServiceError):
+    """The init runs, or should, but this user cannot reach it."""
+
+    def __init__(self, service: str, action: str, remedy: str) -> None:
+        super().__init__(f"could not {action} {service}: {remedy}")
+        self.service = service
+        self.action = action
+        self.remedy = remedy
+
+
+class ServiceMaskedError(ServiceError):
+    """An administrator made the service impossible to start."""
+
+    def __init__(self, service: str, path: str) -> None:
+        super().__init__(f"{service} is masked ({path}): unmask it first")
+        self.service = service
+        self.path = path
+
+
+class ServiceEditedError(ServiceError):
+    """A file that an installation would replace was changed by hand."""
+
+    def __init__(self, service: str, path: str) -> None:
+        super().__init__(
+            f"{path} of {service} was changed by hand: see the difference with --dry-run, "
+            "and replace it with --force"
+        )
+        self.service = service
+        self.path = path
+
+
+class ConflictingInstallError(ServiceError):
+    """The service is installed in two places, and a verb cannot mean both."""
+
+    def __init__(self, service: str, places: Sequence[str]) -> None:
+        super().__init__(f"{service} is installed twice ({' and '.join(places)}): uninstall one of them")
+        self.service = service
+        self.places = tuple(places)
+
+
+class UnsupportedSpecError(ServiceError):
+    """The init cannot do what a specification asks for."""
+
+    def __init__(self, service: str, field: str, reason: str) -> None:
+        super().__init__(f"{service} cannot have this {field} here: {reason}")
+        self.service = service
+        self.field = field
+        self.reason = reason
 
 
 class ServiceTimeoutError(ServiceError):

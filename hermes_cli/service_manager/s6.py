@@ -144,8 +144,11 @@ class S6ServiceManager:
             raise PermissionDeniedError(name, f"read {directory}, the log of", _REMEDY)
         return follow_log(directory, lines) if follow else read_log(directory, lines)
 
-    def install(self, spec: ServiceSpec) -> None:
-        """Register the slot of a gateway, down. A spec that needs another shape than a slot's is refused."""
+    def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
+        """Register the slot of a gateway, down. A spec that needs another shape than a slot's is refused.
+
+        Only root can change a slot by hand, so `force` has nothing to overrule.
+        """
         profile = profile_of_spec(spec, profile_of(spec.name))
         self.register_profile_gateway(profile, extra_env=dict(spec.environment))
 

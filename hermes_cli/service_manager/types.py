@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -60,6 +60,10 @@ class ServiceSpec:
     """Whether stopping ends what the service started too. Background processes outlive a gateway."""
     start_at_boot: bool = True
     restart: RestartPolicy = field(default_factory=RestartPolicy)
+    user: str | None = None
+    """Whom a service of the whole system runs as; None is the one who installs it."""
+    keeps_own_ledger: bool = False
+    """The program backs off and parks by itself, as a gateway does; the init only backs it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +140,21 @@ class ServiceManager(Protocol):
 
     def status(self, name: str) -> ServiceStatus: ...
 
+    def status_all(self, names: Iterable[str] | None = None) -> dict[str, ServiceStatus]:
+        """The status of many services in one look, by name, in order; of all gateways if `names` is None.
+
+        One that cannot be asked does not hide the others: `answering` and `detail` say so.
+        """
+
     def logs(self, name: str, *, lines: int = 100, follow: bool = False) -> Iterator[str]:
         """Yield the last `lines` lines, oldest first, without line ends; go on with new ones if `follow`."""
 
-    def install(self, spec: ServiceSpec) -> None:
-        """Make the service known to the init. Never starts it."""
+    def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
+        """Make the service known to the init. Never starts it.
+
+        Files written by an older version are replaced; ones changed by hand only if `force`, else
+        `ServiceEditedError`. A run that was cut off is completed by the next.
+        """
 
     def uninstall(self, name: str) -> None:
         """Stop the service and make the init forget it. Missing is fine."""

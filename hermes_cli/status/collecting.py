@@ -47,7 +47,7 @@ def collect(
         if manager.kind == "s6":
             names += STATIC_SERVICES
         try:
-            observed = status_all(manager, names)
+            observed = manager.status_all(names)
         except ServiceError as error:
             message = str(error)
     exits = logged_exits(root)
@@ -71,15 +71,6 @@ def collect(
         volume_held=held,
         services=services,
     )
-
-
-def status_all(manager: ServiceManager, names: list[str]) -> dict[str, ServiceStatus]:
-    """The status of each of `names`; in one go where the backend can."""
-    many = getattr(manager, "status_all", None)
-    if many is not None:
-        answer: dict[str, ServiceStatus] = many(names)
-        return answer
-    return {name: manager.status(name) for name in names}
 
 
 def _manager_here() -> ServiceManager | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from hermes_cli.service_manager import (
@@ -76,14 +76,14 @@ class FakeS6ServiceManager:
     def status(self, name: str) -> ServiceStatus:
         return self._services.get(name, ServiceStatus(name, registered=False))
 
-    def status_all(self, names: list[str] | None = None) -> dict[str, ServiceStatus]:
+    def status_all(self, names: Iterable[str] | None = None) -> dict[str, ServiceStatus]:
         return {name: self.status(name) for name in (self._services if names is None else names)}
 
     def logs(self, name: str, *, lines: int = 100, follow: bool = False) -> Iterator[str]:
         self._registered(name)
         return iter(())
 
-    def install(self, spec: ServiceSpec) -> None:
+    def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
         self.register_profile_gateway(profile_of(spec.name))
 
     def uninstall(self, name: str) -> None:

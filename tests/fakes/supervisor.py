@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hermes_cli.service_manager import (
@@ -12,7 +12,7 @@ from hermes_cli.service_manager import (
     ServiceSpec,
     ServiceStatus,
 )
-from hermes_cli.service_manager.names import profile_of
+from hermes_cli.service_manager.names import profile_of, service_name
 
 
 class FileSupervisor:
@@ -44,11 +44,16 @@ class FileSupervisor:
         up = path.exists() and path.read_text() == "up"
         return ServiceStatus(name, registered=path.exists(), running=up, ready=up, wanted=up)
 
+    def status_all(self, names: Iterable[str] | None = None) -> dict[str, ServiceStatus]:
+        if names is None:
+            names = map(service_name, self.list_profile_gateways())
+        return {name: self.status(name) for name in names}
+
     def logs(self, name: str, *, lines: int = 100, follow: bool = False) -> Iterator[str]:
         self._slot(name)
         return iter(())
 
-    def install(self, spec: ServiceSpec) -> None:
+    def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
         self.register_profile_gateway(profile_of(spec.name))
 
     def uninstall(self, name: str) -> None:
