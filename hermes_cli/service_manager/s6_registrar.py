@@ -121,7 +121,7 @@ def profile_of_spec(spec: ServiceSpec, profile: str) -> str:
 
 
 def envdir_files(variables: Mapping[str, str]) -> dict[str, str]:
-    """File name to content, as `s6-envdir -n` reads it: one line, with a NUL byte for each newline."""
+    """File name to content, as `s6-envdir -nL` reads it: one line, with a NUL byte for each newline."""
     files = {}
     for name, value in variables.items():
         if not _VARIABLE.fullmatch(name):
