@@ -6,7 +6,7 @@ import click
 
 from hermes_cli.status import ServiceReport, StatusReport, collect
 
-from .context import json_option, print_json, print_table
+from .context import Context, json_option, pass_context, print_json, print_table
 
 WATCH_INTERVAL = 1.0
 """Seconds between two looks of --watch."""
@@ -16,12 +16,15 @@ WATCH_INTERVAL = 1.0
 @json_option
 @click.option("--healthy", is_flag=True, help="Print only what is wrong; exit 1 if anything is.")
 @click.option("--watch", is_flag=True, help="Show it again every second, until ^C.")
-def status(as_json: bool, healthy: bool, watch: bool) -> int:
+@pass_context
+def status(context: Context, as_json: bool, healthy: bool, watch: bool) -> int:
     """Show for every service what is wanted and what is.
 
     Healthy means: every gateway that is wanted up is ready, none of them is parked, and no other
     container holds the volume. A gateway that is still starting is not ready.
     """
+    if context.chosen:
+        context.existing_home()  # -p chooses nothing here, but a profile that is not there is a mistake
     if watch:
         if as_json or healthy:
             raise click.UsageError("--watch shows the table; it goes with neither --json nor --healthy")

@@ -113,9 +113,10 @@ def _next_step(report: StatusReport, gateways: list[ServiceReport]) -> str:
     parked = next((service for service in gateways if service.actual == "parked"), None)
     if parked is not None:
         one = command if parked.profile == "default" else f"{command} -p {parked.profile}"
-        return f"'{one} gateway logs' says why, '{one} gateway start' tries again"
+        why = f"'{one} gateway logs' says why"
+        return why if report.volume_held else f"{why}, '{one} gateway start' tries again"
     if report.supervisor == "none":
         return f"'{command} gateway run' runs the gateway in the foreground"
-    if any(service.wanted == "up" for service in gateways):
+    if report.volume_held or any(service.wanted == "up" for service in gateways):
         return f"'{command} status' shows everything, '{command} doctor' finds what is wrong"
     return f"'{command} gateway start' starts the gateway, '{command} profile create NAME' makes another"

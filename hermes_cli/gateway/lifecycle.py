@@ -28,6 +28,7 @@ from . import park
 from .lock import ORPHAN_GRACE, holder_of
 from .reasons import reason_of
 from .records import Intent, IntentRecord, ParkedRecord, StateRecord
+from .service import is_host, telling_how_to_install
 
 VOLUME_HELD = Path("/run/hermes/volume-held")
 """There while another container has the volume; its text says which."""
@@ -86,7 +87,8 @@ class Lifecycle:
             missing: GatewayNotRegisteredError | None = None
             try:
                 if self._manager is not None:
-                    self._manager.stop(service_name(profile))
+                    with telling_how_to_install(self._manager, profile):
+                        self._manager.stop(service_name(profile))
             except GatewayNotRegisteredError as error:
                 missing = error
             if not self._end_unsupervised(home) and missing is not None:
@@ -111,13 +113,23 @@ class Lifecycle:
     def _verb(self, profile: str, action: str) -> Iterator[Home]:
         """Exclude other commands on this gateway, so that the intent and the service end up the same."""
         home = self._home(profile)
-        if home.profile != DEFAULT_PROFILE and not home.path.is_dir():
+        if _is_gone(home):
             raise NoSuchHomeError(home)
         # `default` always exists, even before anything was written; what cannot be made, the intent tells.
+        # Another home is not made again here: it may be on its way out.
         with suppress(OSError):
-            home.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with verb_lock(home.run_dir / "locks", service_name(profile), action, _OTHER_VERB):
-            yield home
+            home.run_dir.mkdir(mode=0o700, parents=home.profile == DEFAULT_PROFILE, exist_ok=True)
+            (home.run_dir / "locks").mkdir(exist_ok=True)
+        if _is_gone(home):
+            raise NoSuchHomeError(home)
+        try:
+            with verb_lock(home.run_dir / "locks", service_name(profile), action, _OTHER_VERB):
+                yield home
+        except (HomeError, ServiceError) as error:
+            # Deleted or renamed meanwhile: whatever failed, that is why.
+            if _is_gone(home):
+                raise NoSuchHomeError(home) from error
+            raise
 
     def _before_start(self, home: Home) -> ServiceManager:
         try:
@@ -128,6 +140,10 @@ class Lifecycle:
             raise VolumeHeldError(home.profile, holder or "it left no name")
         if self._manager is None:
             raise NoServiceManagerError("none")
+        if is_host(self._manager) and not self._manager.status(service_name(home.profile)).registered:
+            # Before the intent is written: nothing here could ever follow it.
+            with telling_how_to_install(self._manager, home.profile):
+                raise GatewayNotRegisteredError(home.profile, service_name(home.profile))
         return self._manager
 
     def _bring_up(self, home: Home, verb: Callable[[str], None]) -> None:
@@ -163,6 +179,10 @@ class Lifecycle:
         if not gone:
             raise ServiceTimeoutError(name, "stop", ORPHAN_GRACE, f"pid {holder.pid} is still there")
         return True
+
+
+def _is_gone(home: Home) -> bool:
+    return home.profile != DEFAULT_PROFILE and not home.path.is_dir()
 
 
 def _caller() -> str:

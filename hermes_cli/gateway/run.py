@@ -23,6 +23,7 @@ from .identity import boot_id, init_start
 from .ledger import Moment, Verdict, judge
 from .listeners import AddressError, open_control_socket, open_tcp
 from .lock import ORPHAN_GRACE, AlreadyRunningError, HomeLock, is_orphan
+from .naming import command_for
 from .reasons import reason_of
 from .records import IntentRecord, ParkedKind, StateRecord
 from .signals import EarlySignals
@@ -64,6 +65,10 @@ class Refused(Exception):
         self.parks = parks
 
 
+class StaysDown(Refused):
+    """It was stopped, and is to stay so. Nothing is wrong."""
+
+
 def run_gateway(profile: str, root: Path | None = None) -> int:
     """Run the gateway of `profile` until told to end; return the process's exit code.
 
@@ -88,6 +93,10 @@ def run_gateway(profile: str, root: Path | None = None) -> int:
         from .serve import serve
 
         return serve(prepared)
+    except StaysDown as refused:
+        logger.info("%s", refused)
+        reporter.report("stopped")
+        return refused.code
     except Refused as refused:
         return _refuse(home, reporter, refused)
     finally:
@@ -98,6 +107,7 @@ def _prepare(
     home: Home, reporter: StateReporter, signals: EarlySignals, supervisor: Supervisor, took_over: bool
 ) -> Prepared | None:
     """All steps before the heavy imports; None where a signal asked to end. Raises `Refused`."""
+    _obey_intent(home)
     if not _consult_ledger(home, reporter, signals, supervisor, took_over):
         return None
     config = _configure(home)
@@ -153,6 +163,19 @@ def _unusable(home: Home, error: OSError) -> Refused:
     message = f"{home.path} cannot be used as a home: {reason_of(error)}"
     temporary = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
     return Refused(message, EXIT_TEMPORARY if temporary else EXIT_CONFIG)
+
+
+def _obey_intent(home: Home) -> None:
+    """Stay down where the last order was to stop: a host starts at boot whatever is installed.
+
+    With the code that no init restarts on. No parking: that would be a fault to mend.
+    """
+    if not _started_by_a_host():
+        return
+    intent = _intent(home)
+    if intent is not None and intent.intent == "stopped":
+        command = f"{command_for(home.profile)} gateway start"
+        raise StaysDown(f"stays down, as 'hermes gateway stop' left it; '{command}' starts it", EXIT_CONFIG)
 
 
 def _consult_ledger(
@@ -222,6 +245,11 @@ def _refuse(home: Home, reporter: StateReporter, refused: Refused) -> int:
 def supervised() -> bool:
     """Whether an init keeps this process up, and would start it again."""
     return bool(os.environ.get("HERMES_SUPERVISOR"))
+
+
+def _started_by_a_host() -> bool:
+    """Whether that init is one of a host. In the container the boot has looked at the intent already."""
+    return os.environ.get("HERMES_SUPERVISOR", "s6") != "s6"
 
 
 def _asked_by_a_person() -> bool:

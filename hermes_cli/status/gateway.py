@@ -48,6 +48,9 @@ def gateway_row(
         report.actual = "not registered"
     if report.actual in ("down", "not registered") and report.wanted == "up" and parked is not None:
         report.actual = "parked"
+    elif report.actual == "parked" and report.wanted == "down" and parked is None:
+        # A host started it at boot, and it went down again because it was stopped (gateway.run, StaysDown).
+        report.actual = "down"
     if state is not None:
         current = alive and (report.pid is None or report.pid == state.pid)
         if current:

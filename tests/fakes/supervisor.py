@@ -83,3 +83,38 @@ class FileSupervisor:
         if not path.exists():
             raise GatewayNotRegisteredError(profile_of(name), name)
         return path
+
+
+class FileHost(FileSupervisor):
+    """Stands for an init of a host: gateways are installed one by one, and none is registered at runtime."""
+
+    kind: ServiceManagerKind = "systemd"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.specs: dict[str, ServiceSpec] = {}
+
+    def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
+        super().register_profile_gateway(profile_of(spec.name))
+        self.specs[spec.name] = spec
+
+    def uninstall(self, name: str) -> None:
+        super().unregister_profile_gateway(profile_of(name))
+        self.specs.pop(name, None)
+
+    def render(self, spec: ServiceSpec) -> list[RenderedFile]:
+        return [RenderedFile(self.directory / f"{spec.name}.unit", f"{' '.join(spec.command)}\n")]
+
+    def supports_runtime_registration(self) -> bool:
+        return False
+
+    def register_profile_gateway(
+        self, profile: str, *, extra_env: dict[str, str] | None = None, start_now: bool = False
+    ) -> None:
+        raise NotImplementedError("gateways are installed here")
+
+    def unregister_profile_gateway(self, profile: str) -> None:
+        raise NotImplementedError("gateways are installed here")
+
+    def list_profile_gateways(self) -> list[str]:
+        return []

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,3 +210,16 @@ def test_an_order_to_start_outlasts_rubbish_in_the_slip(yard: Yard) -> None:
     home.parked.write_text("not json")
     yard.start(home).ready()
     assert not home.parked.exists()
+
+
+@pytest.mark.parametrize("kind", ["systemd", "launchd", "windows"])
+def test_started_at_boot_by_a_host_although_it_was_stopped_it_stays_down(yard: Yard, kind: str) -> None:
+    home = yard.profile("coder")
+    save(home.intent, IntentRecord(intent="stopped", requested_at=time.time()))
+    gateway = yard.start(home, HERMES_SUPERVISOR=kind, supervised=False)
+    assert gateway.ended() == 78
+    assert "'hermes -p coder gateway start' starts it" in gateway.words()
+    assert gateway.state().state == "stopped"
+    assert not home.parked.exists(), "nothing is wrong"
+    save(home.intent, IntentRecord(intent="running", requested_at=time.time()))
+    yard.start(home, HERMES_SUPERVISOR=kind, supervised=False).ready()

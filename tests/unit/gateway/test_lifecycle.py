@@ -22,7 +22,7 @@ from hermes_cli.service_manager import (
     NoServiceManagerError,
     ServiceParkedError,
 )
-from tests.fakes.supervisor import FileSupervisor
+from tests.fakes.supervisor import FileHost, FileSupervisor
 
 
 @pytest.fixture
@@ -180,3 +180,45 @@ def test_without_a_manager_nothing_can_be_started(home: Home, tmp_path: Path) ->
         Lifecycle(None, home.root).start("coder")
     assert not home.intent.exists()
     Lifecycle(None, home.root).stop("coder")
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart"])
+def test_on_a_host_what_is_not_installed_is_told_how_to_be_and_nothing_is_written(
+    home: Home, tmp_path: Path, verb: str
+) -> None:
+    lifecycle = Lifecycle(FileHost(tmp_path / "units"), home.root)
+    with pytest.raises(GatewayNotRegisteredError, match="'hermes -p coder gateway install'"):
+        getattr(lifecycle, verb)("coder")
+    assert home.intent.exists() == (verb == "stop")
+
+
+def test_a_profile_that_goes_while_its_gateway_starts_is_what_the_error_says(
+    manager: FileSupervisor, home: Home
+) -> None:
+    def start(name: str) -> None:
+        home.path.rename(home.path.with_name(".coder.deleted"))
+        raise GatewayNotRegisteredError("coder", name)
+
+    manager.start = start  # type: ignore[method-assign]
+    with pytest.raises(NoSuchHomeError, match="there is no profile 'coder'"):
+        Lifecycle(manager, home.root).start("coder")
+    assert not home.path.exists()
+
+
+def test_a_start_that_waited_for_a_deletion_makes_no_home_again(
+    gateway: Lifecycle, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The home goes between the look at it and the lock in it."""
+    looked = Path.is_dir
+
+    def is_dir(path: Path, **options: bool) -> bool:
+        there = looked(path, **options)
+        if path == home.path and there:
+            path.rename(path.with_name(".coder.deleted"))
+        return there
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_dir", is_dir)
+        with pytest.raises(NoSuchHomeError):
+            gateway.start("coder")
+    assert not home.path.exists()

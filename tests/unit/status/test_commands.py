@@ -54,6 +54,14 @@ def loaded(arguments: Sequence[str]) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.parametrize("command", [["status"], ["status", "--healthy"], ["gateway", "status"]])
+def test_a_profile_that_is_not_there_is_an_error_for_every_status(root: Path, command: list[str]) -> None:
+    done = hermes("-p", "codr", *command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no profile 'codr'; did you mean 'coder'?" in done.stderr
+    assert hermes("-p", "coder", "status").returncode == 0
+
+
 @pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["status", "--healthy"]])
 def test_status_loads_nothing_heavy(root: Path, arguments: list[str]) -> None:
     heavy = {"rich", "textual", "docker", "starlette", "uvicorn", "ruamel", "yaml", "requests", "asyncio"}
@@ -204,6 +212,7 @@ def test_the_summary_names_the_holder_of_the_volume_and_what_is_parked() -> None
     assert "a        parked: port taken" in text
     assert "held by container 12ab" in text
     assert "hermes -p a gateway logs" in text
+    assert "gateway start" not in text, "it would be refused"
 
 
 @pytest.mark.parametrize(
