@@ -76,7 +76,7 @@ class Spec:
     notify_on_complete: bool = False
     watch_patterns: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
-    """Names of the command's variables whose values are redacted."""
+    """Values that are redacted wherever the command or its output is shown."""
     version: int = 1
 
 
@@ -102,7 +102,7 @@ class Status:
     started_at: float
     ended_at: float | None = None
     exit_code: int | None = None
-    """0–255, or 128 + N for signal N."""
+    """0 to 255, or 128 + N for signal N."""
     signal: int | None = None
     reason: str = ""
     """Why it ended, for a person: of a kill who, of a loss what."""

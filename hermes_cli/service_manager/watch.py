@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import time
 from types import TracebackType
 from typing import Any
@@ -50,17 +51,25 @@ class Watch:
         """Watch the file that has the path now."""
         self._armed = self._fd >= 0 and _libc.inotify_add_watch(self._fd, self._path, self._mask) >= 0
 
-    def wait(self, timeout: float) -> None:
-        """Return when something happened since `arm`, or after `timeout` seconds."""
+    def wait(self, timeout: float, *, or_readable: int | None = None) -> None:
+        """Return when something happened since `arm`, or after `timeout` seconds.
+
+        `or_readable`: a descriptor that ends the wait as well when it has something to read.
+        """
         timeout = max(0.0, timeout)
-        if not self._armed:
+        if not self._armed and or_readable is None:
             time.sleep(min(timeout, _WITHOUT_INOTIFY))
             return
         import select
 
         poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
-        if poll.poll(timeout * 1000):
+        if or_readable is not None:
+            poll.register(or_readable, select.POLLIN)
+        if self._armed:
+            poll.register(self._fd, select.POLLIN)
+        else:
+            timeout = min(timeout, _WITHOUT_INOTIFY)
+        if poll.poll(timeout * 1000) and self._armed:
             self._drain()
 
     def close(self) -> None:
@@ -87,6 +96,8 @@ class Watch:
     @staticmethod
     def _open() -> int:
         global _libc
+        if sys.platform == "win32":
+            return -1
         if _libc is None:
             import ctypes
 

@@ -1,0 +1,243 @@
+"""The directories of a profile's processes: made, found, settled and removed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import liveness, records
+from .errors import NoSuchProcessError, StartError, TooManyProcessesError
+from .ids import is_id, resolve
+from .limits import Limits
+from .spool import Spool
+from .types import Spec, Status
+
+_STARTING = 30.0
+"""Seconds a directory may be without a status: longer than any keeper takes to begin."""
+
+_GONE = ".gone-"
+
+_Version = tuple[int, int, int] | None
+"""Inode, modification time and size: status.json is only ever replaced."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One process as its directory tells it."""
+
+    directory: Path
+    spec: Spec
+    status: Status
+    spool: Spool
+
+
+class Collection:
+    """All processes below one directory."""
+
+    def __init__(self, directory: Path, limits: Limits, clock: Callable[[], float]) -> None:
+        self._directory = directory
+        self._limits = limits
+        self._clock = clock
+        self._specs: dict[str, Spec] = {}
+        self._seen: dict[str, tuple[Status, _Version]] = {}
+
+    def resolve(self, given: str) -> str:
+        """The id that `given` is, or begins."""
+        if is_id(given):
+            return given
+        return resolve(given, self._names())
+
+    def get(self, process_id: str) -> Kept:
+        """Raises `NoSuchProcessError`."""
+        kept = self._look(process_id)
+        if kept is None:
+            raise NoSuchProcessError(process_id)
+        return kept
+
+    def all(self) -> list[Kept]:
+        return [kept for kept in map(self._look, self._names()) if kept is not None]
+
+    def reserve(self, spec: Spec) -> Path:
+        """Make the directory of a new process; raises `TooManyProcessesError` and `StartError`."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._locked():
+                self._make_room(spec)
+                directory = self._directory / spec.id
+                directory.mkdir(mode=0o700)
+                (directory / records.OUTPUT).mkdir(mode=0o700)
+                records.write_record(directory, records.SPEC, spec)
+        except OSError as error:
+            raise StartError(f"{self._directory} cannot take a process: {error.strerror}") from error
+        return directory
+
+    def discard(self, directory: Path) -> None:
+        """Remove what never began."""
+        self._specs.pop(directory.name, None)
+        self._seen.pop(directory.name, None)
+        _remove(directory)
+
+    def clean(self) -> int:
+        """Remove what was kept long enough, and what was cut off half-made; how many processes."""
+        if not self._directory.is_dir():
+            return 0
+        with self._locked():
+            return self._clean()
+
+    def _clean(self) -> int:
+        removed = 0
+        now = self._clock()
+        for entry in self._directory.iterdir():
+            if entry.name.startswith(_GONE) or (is_id(entry.name) and self._half_made(entry, now)):
+                _remove(entry)
+        for kept in self.all():
+            ended = kept.status.ended_at
+            if kept.status.control or ended is None:
+                continue
+            patience = self._limits.kept_with_news if _news(kept.directory) else self._limits.kept_after_end
+            if now - ended > patience:
+                self.discard(kept.directory)
+                removed += 1
+        return removed
+
+    def _make_room(self, spec: Spec) -> None:
+        """Refuse what is beyond the limits; remove finished processes, oldest end first, to stay within."""
+        self._clean()
+        kept = self.all()
+        busy = [one for one in kept if one.status.control or one.status.state == "running"]
+        done = [one for one in kept if one not in busy]
+        done.sort(key=lambda one: one.status.ended_at or 0.0)
+        starting = sum(is_id(name) for name in self._names()) - len(kept)
+        if len(busy) + starting >= self._limits.tracked:
+            raise TooManyProcessesError(
+                f"{len(busy) + starting} processes run, and {self._limits.tracked} are the most; "
+                "end one with 'hermes process kill', or wait for one"
+            )
+        promised = sum(one.spec.cap_bytes for one in busy) + starting * spec.cap_bytes
+        used = {one.spec.id: _weight(one.directory) for one in done}
+        while done and (
+            len(busy) + starting + len(done) >= self._limits.tracked
+            or promised + sum(used.values()) + spec.cap_bytes > self._limits.disk
+        ):
+            oldest = next((one for one in done if not _news(one.directory)), done[0])
+            done.remove(oldest)
+            del used[oldest.spec.id]
+            self.discard(oldest.directory)
+        if promised + spec.cap_bytes > self._limits.disk:
+            raise TooManyProcessesError(
+                f"the running processes may write {promised >> 20} MiB, and {self._limits.disk >> 20} MiB "
+                f"are the most: {spec.cap_bytes >> 20} MiB more are refused"
+            )
+
+    def _look(self, process_id: str) -> Kept | None:
+        directory = self._directory / process_id
+        spec = self._specs.get(process_id)
+        if spec is None:
+            spec = records.read_spec(directory)
+            if spec is None or spec.id != process_id:
+                return None
+            self._specs[process_id] = spec
+        status = self._status(directory, spec)
+        if status is None:
+            return None
+        spool = Spool(directory / records.OUTPUT, finished=not status.control)
+        return Kept(directory, spec, status, spool)
+
+    def _status(self, directory: Path, spec: Spec) -> Status | None:
+        """What status.json says, read again only when it was replaced; settled where its keeper is gone."""
+        version = _version(directory / records.STATUS)
+        known = self._seen.get(spec.id)
+        status = known[0] if known is not None and known[1] == version else records.read_status(directory)
+        if status is not None and liveness.needs_settling(directory, status):
+            status = liveness.settle(directory, spec)
+        elif status is not None:
+            self._seen[spec.id] = (status, version)
+        if status is None and version is None and not directory.is_dir():
+            self._specs.pop(spec.id, None)
+            self._seen.pop(spec.id, None)
+        return status
+
+    def _half_made(self, directory: Path, now: float) -> bool:
+        """A directory whose starter or keeper was killed before there was a status."""
+        if (directory / records.STATUS).exists() or liveness.keeper_lives(directory, None):
+            return False
+        try:
+            age = now - directory.stat().st_mtime
+        except FileNotFoundError:
+            return False
+        return not 0 <= age < _STARTING
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(filter(is_id, os.listdir(self._directory)))  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One at a time makes room. flock(2): freed by the kernel when its holder ends, however it ends."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self._directory / ".lock", flags, 0o600)
+        try:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise StartError("another command keeps the processes locked; try again") from None
+                    time.sleep(0.005)  # held for milliseconds
+                except OSError:
+                    break  # a file system without locks
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _version(path: Path) -> _Version:
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        return None
+    return seen.st_ino, seen.st_mtime_ns, seen.st_size
+
+
+def _news(directory: Path) -> bool:
+    """Whether it has events that no outbox has taken yet."""
+    try:
+        written = (directory / records.EVENTS).stat().st_size
+    except FileNotFoundError:
+        return False
+    try:
+        return int((directory / records.TAKEN).read_text()) < written
+    except (OSError, ValueError):
+        return True
+
+
+def _weight(directory: Path) -> int:
+    """Bytes of disk below it."""
+    total = 0
+    for path, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(path) / name).lstat().st_size
+    return total
+
+
+def _remove(directory: Path) -> None:
+    """Out of sight in one step, then gone; what is cut off is removed by the next."""
+    gone = directory
+    if not directory.name.startswith(_GONE):
+        gone = directory.with_name(_GONE + directory.name)
+        try:
+            directory.rename(gone)
+        except OSError:
+            return
+    shutil.rmtree(gone, ignore_errors=True)
