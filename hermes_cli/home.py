@@ -118,6 +118,11 @@ class Home:
         return FALLBACK_SOCKETS / f"{digest}.sock"
 
     @property
+    def processes(self) -> Path:
+        """One directory for each background process of this profile."""
+        return self.path / "processes"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

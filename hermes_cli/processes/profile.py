@@ -1,0 +1,42 @@
+"""The registry of a profile: its directory, and what its commands must not see or show."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hermes_cli.home import FALLBACK_SOCKETS, Home
+
+from .redaction import secret_names
+from .registry import Registry
+
+
+def registry_of(home: Home) -> Registry:
+    """The background processes of the profile whose home this is. Raises `ConfigError` for a broken .env.
+
+    No variable of the .env is passed on to a command unless the request names it; the values of those
+    that are secrets by their name are redacted.
+    """
+    from hermes_cli.config import load_env
+
+    env = load_env(home.env)
+    names = secret_names(env) | secret_names(os.environ)
+    values = {env.get(name) or os.environ.get(name, "") for name in names} - {""}
+    return Registry(
+        home.processes,
+        default_cwd=os.fspath(home.path),
+        secrets=sorted(values),
+        withheld=env.keys(),
+        sockets=_sockets(),
+    )
+
+
+def _sockets() -> str:
+    """Where control sockets go whose own directory cannot hold one: of this user alone, or empty."""
+    candidates = [FALLBACK_SOCKETS]
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        candidates.append(Path(runtime))
+    for candidate in candidates:
+        if candidate.is_dir() and os.access(candidate, os.W_OK | os.X_OK):
+            return os.fspath(candidate)
+    return ""
