@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -92,6 +93,10 @@ def down(name: str, volume: bool, yes: bool, as_json: bool) -> int:
     from hermes_cli.host.operations import down as bring_down
 
     if volume and not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(
+                f"this removes the volume of {name} with every profile in it; confirm it with --yes"
+            )
         click.confirm(f"Remove the volume of {name} with every profile in it?", abort=True, err=True)
     return _run(lambda: bring_down(Engine.connect(), _progress, name=name, volume=volume), as_json, _say_down)
 

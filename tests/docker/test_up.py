@@ -301,7 +301,7 @@ def test_an_upgrade_that_was_killed_halfway_is_undone_by_the_next_command(host: 
 def test_down_with_volume_asks_and_removes_it_only_after_a_yes(host: Host) -> None:
     host.image(host.tag, reports=report())
     host.up("--image", host.tag, "--ports", "none")
-    host.run("down", "--volume", expect=1)
+    assert "--yes" in host.run("down", "--volume", expect=2).stderr
     assert host.names() == {host.name}
     done = json.loads(host.run("down", "--volume", "--yes", "--json").stdout)
     assert done["volume_removed"] is True
