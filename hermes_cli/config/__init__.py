@@ -3,7 +3,7 @@
 from .dotenv import load_env
 from .errors import ConfigError
 from .reading import Inspection, inspect_config, load_config
-from .schema import KEYS, SECRETS, Config, DashboardConfig, GatewayConfig
+from .schema import KEYS, SECRETS, Config, DashboardConfig, GatewayConfig, ToolsConfig
 
 __all__ = [
     "KEYS",
@@ -13,6 +13,7 @@ __all__ = [
     "DashboardConfig",
     "GatewayConfig",
     "Inspection",
+    "ToolsConfig",
     "inspect_config",
     "load_config",
     "load_env",

@@ -27,6 +27,7 @@ from .schema import (
     DashboardConfig,
     GatewayConfig,
     Key,
+    ToolsConfig,
     nearest,
 )
 from .tree import Entry, Foreign
@@ -66,6 +67,7 @@ class Inspection:
         return Config(
             gateway=msgspec.convert({**of["gateway"], "token": self.token}, GatewayConfig),
             dashboard=msgspec.convert({**of["dashboard"], "password": self.password}, DashboardConfig),
+            tools=msgspec.convert(of["tools"], ToolsConfig),
             warnings=self.warnings,
         )
 

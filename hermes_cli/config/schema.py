@@ -22,6 +22,7 @@ DASHBOARD_TOKEN_VARIABLE = "HERMES_DASHBOARD_TOKEN"
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_%-]+$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Drain = Annotated[float, msgspec.Meta(ge=0, le=MAX_DRAIN)]
+PatternKeys = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^(?:[a-z0-9_]+(?:[ ,]+[a-z0-9_]+)*)?$")]
 
 
 class GatewayConfig(msgspec.Struct, kw_only=True):
@@ -44,11 +45,23 @@ class DashboardConfig(msgspec.Struct, kw_only=True):
     """From the .env or the environment; never in config.yaml."""
 
 
+class ToolsConfig(msgspec.Struct, kw_only=True):
+    """What the tools of an agent may do without asking."""
+
+    approved_commands: PatternKeys = ""
+    """Pattern keys of dangerous commands that somebody allowed for good, separated by commas."""
+
+    @property
+    def approved(self) -> frozenset[str]:
+        return frozenset(self.approved_commands.replace(",", " ").split())
+
+
 class Config(msgspec.Struct, kw_only=True):
     """A profile's configuration, checked."""
 
     gateway: GatewayConfig = msgspec.field(default_factory=GatewayConfig)
     dashboard: DashboardConfig = msgspec.field(default_factory=DashboardConfig)
+    tools: ToolsConfig = msgspec.field(default_factory=ToolsConfig)
     warnings: list[str] = msgspec.field(default_factory=list)
     """What is odd but harmless, each with its place: for a log or a person."""
 
@@ -75,6 +88,7 @@ KEYS = {
     "gateway.drain_timeout": Key(Drain, f"a number of seconds from 0 to {MAX_DRAIN:g}", DEFAULT_DRAIN),
     "dashboard.host": Key(Host, _HOST_IN_WORDS, DEFAULT_HOST, "HERMES_DASHBOARD_HOST"),
     "dashboard.port": Key(Port, _PORT_IN_WORDS, DASHBOARD_PORT, "HERMES_DASHBOARD_PORT"),
+    "tools.approved_commands": Key(PatternKeys, "pattern keys like 'recursive_delete, force_push'", ""),
 }
 """Dotted name → setting, in the order in which they are shown."""
 

@@ -63,7 +63,8 @@ def test_a_secret_is_not_written_into_config_yaml(home: Home) -> None:
     ("key", "text"),
     [("gateway.port", "0"), ("gateway.port", "70000"), ("gateway.port", "eight"), ("gateway.port", ""),
      ("gateway.port", "80.5"), ("gateway.drain_timeout", "26"), ("gateway.drain_timeout", "nan"),
-     ("gateway.host", ""), ("gateway.host", "a b")],
+     ("gateway.host", ""), ("gateway.host", "a b"),
+     ("tools.approved_commands", "a; b"), ("tools.approved_commands", "A"), ("tools.approved_commands", ",a")],
 )  # fmt: skip
 def test_a_value_the_setting_cannot_have_is_refused(home: Home, key: str, text: str) -> None:
     with pytest.raises(ConfigError, match="expected"):
@@ -74,6 +75,13 @@ def test_a_value_the_setting_cannot_have_is_refused(home: Home, key: str, text: 
 def test_a_host_that_yaml_would_take_for_something_else_comes_back_as_it_was(home: Home, host: str) -> None:
     set_value(home, "gateway.host", parse_value("gateway.host", host, home.config))
     assert load_config(home, {}).gateway.host == host
+
+
+def test_kinds_of_commands_are_added_and_taken_away_as_one_text(home: Home) -> None:
+    for text in ("recursive_delete", "recursive_delete, force_push", "null", "yes, no", "1_0", ""):
+        set_value(home, "tools.approved_commands", parse_value("tools.approved_commands", text, home.config))
+        assert load_config(home, {}).tools.approved == frozenset(text.replace(",", "").split())
+    assert "port: 8700 # beside" in home.config.read_text()
 
 
 def test_a_broken_file_is_left_as_it_is(home: Home) -> None:
