@@ -118,6 +118,11 @@ class Backend(Protocol):
         """End everything for good."""
 
 
+def place_of(name: str) -> str:
+    """The name of a service's directory, and the program's first argument where the command is not ours."""
+    return name.removeprefix("gateway-")
+
+
 @dataclass
 class Service:
     """One service of a test: what it is told, and what it did."""
@@ -128,7 +133,7 @@ class Service:
 
     @property
     def directory(self) -> Path:
-        return self.backend.directory / self.name
+        return self.backend.directory / place_of(self.name)
 
     def behave(self, *behaviours: Behaviour) -> None:
         """What it does from the next start on: one behaviour a start, the last for all further ones."""
@@ -192,6 +197,8 @@ BACKENDS: dict[str, tuple[str, Traits]] = {
         ),
     ),
 }
+BACKENDS["s6-image"] = ("s6_image", BACKENDS["s6"][1])
+BACKENDS["systemd-user"] = BACKENDS["systemd-system"] = ("systemd", Traits())
 """Name → module here, and what can be asked of it."""
 
 

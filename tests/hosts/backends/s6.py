@@ -29,7 +29,7 @@ RUN = """#!/bin/sh
 exec 2>&1
 service=${{PWD##*/}}
 cd {base}/home || exit 1
-set -- {python} {program} "$service"
+set -- {python} {program} "${{service#gateway-}}"
 set -- env HERMES_SUPERVISOR=s6 HERMES_NOTIFY_FD=3 HERMES_TEST_DIRECTORY={base}/services "$@"
 [ ! -d "{base}/env/$service" ] || set -- s6-envdir -nL -- "{base}/env/$service" "$@"
 exec "$@"
