@@ -20,7 +20,7 @@ def registry_of(home: Home) -> Registry:
     from hermes_cli.config import load_env
 
     env = load_env(home.env)
-    names = secret_names(env) | secret_names(os.environ)
+    names = {*secret_names(env), *secret_names(os.environ)}
     values = {env.get(name) or os.environ.get(name, "") for name in names} - {""}
     return Registry(
         home.processes,

@@ -170,6 +170,14 @@ class Registry:
         """What was started."""
         return self._kept(given).spec
 
+    def look(self, given: str) -> Kept:
+        """What its directory says now: specification, status, and the output as bytes, nothing redacted."""
+        return self._kept(given)
+
+    def redactor(self, spec: Spec) -> Redactor:
+        """What masks the secrets of a process, and of this profile."""
+        return self._redactor(spec)
+
     def poll(self, given: str, cursor: int | None = None) -> Polled:
         """What is new since `cursor`, a byte offset; the end of the output where it is None.
 

@@ -62,7 +62,7 @@ def command_environment(
 
     `withheld`: names from the profile's .env. What the request sets, or names in `passthrough`, passes.
     """
-    secret = secret_names(inherited) | withheld
+    secret = withheld.union(secret_names(inherited))
     environment = {
         name: value
         for name, value in inherited.items()
