@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,6 +46,14 @@ class Context:
         from hermes_cli.profiles import require_profile
 
         return require_profile(self.profile)
+
+
+def all_homes(context: Context) -> Iterator[Home]:
+    """The homes of all profiles, `default` first."""
+    from hermes_cli.home import Home, profile_names
+
+    for name in profile_names(context.root):
+        yield Home.of(name, context.root)
 
 
 pass_context = click.make_pass_decorator(Context, ensure=True)

@@ -1,4 +1,4 @@
-"""`hermes gateway`: run, start, stop, restart, status, list, logs."""
+"""`hermes gateway`: run, start, stop, restart, status, list. Its other commands have modules of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from .context import Context, json_option, pass_context, print_json, print_table
+from .context import Context, all_homes, json_option, pass_context, print_json, print_table
+from .installation import install, uninstall
+from .logs import all_option, logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
 
 EXIT_PARKED = 78
 
-all_option = click.option("--all", "every", is_flag=True, help="The gateways of all profiles.")
-
 
 @click.group()
 def gateway() -> None:
     """Start, stop, follow and list gateways."""
+
+
+for command in (install, logs, uninstall):
+    gateway.add_command(command)
 
 
 @gateway.command()
@@ -100,7 +104,7 @@ def status(context: Context, as_json: bool) -> None:
 @pass_context
 def list_command(context: Context, as_json: bool) -> None:
     """List the gateways of all profiles."""
-    reports = _reports(list(_homes(context)))
+    reports = _reports(list(all_homes(context)))
     if as_json:
         print_json({"gateways": reports})
         return
@@ -111,43 +115,6 @@ def list_command(context: Context, as_json: bool) -> None:
             for report in reports
         ],
     )
-
-
-@gateway.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines, until ^C.")
-@click.option("-n", "--lines", type=click.IntRange(0, 1_000_000), default=100, show_default=True)
-@all_option
-@json_option
-@pass_context
-def logs(context: Context, follow: bool, lines: int, every: bool, as_json: bool) -> None:
-    """Print the end of the gateway's log. With --json, one object a line: profile and line."""
-    from hermes_cli.service_manager import ServiceError, get_service_manager
-    from hermes_cli.service_manager.names import service_name
-
-    if not every:
-        home = context.existing_home()
-        for line in get_service_manager().logs(service_name(home.profile), lines=lines, follow=follow):
-            _say_line(home.profile, line, as_json)
-        return
-    manager = get_service_manager()
-    streams = {}
-    for home in _homes(context):
-        try:
-            streams[home.profile] = manager.logs(service_name(home.profile), lines=lines, follow=follow)
-        except ServiceError as error:
-            click.echo(f"hermes: warning: {error}", err=True)
-    width = max(map(len, streams), default=0)
-    for name, line in _together(streams) if follow else _in_turn(streams):
-        _say_line(name, line, as_json, f"{name:<{width}} | ")
-
-
-def _say_line(profile: str, line: str, as_json: bool, prefix: str = "") -> None:
-    if not as_json:
-        click.echo(f"{prefix}{_plain(line)}")
-        return
-    import json
-
-    click.echo(json.dumps({"profile": profile, "line": line}))
 
 
 def _start_and_follow(manager: ServiceManager, home: Home) -> int:
@@ -180,7 +147,7 @@ def _each(
     """Do `verb` to one gateway or to all at once; say what came of it. 1 if any failed."""
     from hermes_cli.gateway.lifecycle import Lifecycle
 
-    homes = list(_homes(context)) if every else [context.existing_home()]
+    homes = list(all_homes(context)) if every else [context.existing_home()]
     lifecycle = Lifecycle(_manager(needed=verb != "stop"))
     failures = _do_all(lifecycle, verb, homes) if every else {}
     if not every:
@@ -260,22 +227,10 @@ def _reports(homes: list[Home]) -> list[ServiceReport]:
     return [gateway_row(home, manager is not None, observed, exits.get(home.profile), True) for home in homes]
 
 
-def _homes(context: Context) -> Iterator[Home]:
-    from hermes_cli.home import Home, profile_names
-
-    for name in profile_names(context.root):
-        yield Home.of(name, context.root)
-
-
 def _manager(*, needed: bool = False) -> ServiceManager | None:
-    from hermes_cli.service_manager import NoServiceManagerError, get_service_manager
+    from hermes_cli.gateway.levels import manager_here, manager_or_none
 
-    try:
-        return get_service_manager()
-    except NoServiceManagerError:
-        if needed:
-            raise
-        return None
+    return manager_here() if needed else manager_or_none()
 
 
 def _s6() -> ServiceManager | None:
@@ -290,32 +245,6 @@ def _in_a_slot() -> bool:
 
 def _not_to_be_supervised() -> bool:
     return os.environ.get("HERMES_GATEWAY_NO_SUPERVISE", "").lower() in ("1", "true", "yes", "on")
-
-
-def _in_turn(streams: dict[str, Iterator[str]]) -> Iterator[tuple[str, str]]:
-    for name, lines in streams.items():
-        for line in lines:
-            yield name, line
-
-
-def _together(streams: dict[str, Iterator[str]]) -> Iterator[tuple[str, str]]:
-    """The lines of all streams as they come."""
-    import queue
-    import threading
-
-    arrived: queue.Queue[tuple[str, str]] = queue.Queue(maxsize=1000)
-
-    def read(name: str, lines: Iterator[str]) -> None:
-        try:
-            for line in lines:
-                arrived.put((name, line))
-        except OSError as error:
-            arrived.put((name, f"(the log cannot be read any further: {error})"))
-
-    for name, lines in streams.items():
-        threading.Thread(target=read, args=(name, lines), daemon=True).start()
-    while True:
-        yield arrived.get()
 
 
 def _plain(text: str) -> str:

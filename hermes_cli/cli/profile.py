@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -225,12 +224,9 @@ def _recover(context: Context) -> None:
 
 def _manager() -> ServiceManager | None:
     """What keeps gateways up here, if anything does."""
-    from hermes_cli.service_manager import NoServiceManagerError
-    from hermes_cli.service_manager.factory import get_service_manager
+    from hermes_cli.gateway.levels import manager_or_none
 
-    with contextlib.suppress(NoServiceManagerError):
-        return get_service_manager()
-    return None
+    return manager_or_none()
 
 
 def _start(name: str, manager: ServiceManager | None) -> None:

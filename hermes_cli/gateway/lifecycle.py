@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from hermes_cli.home import Home, HomeError, load, root_home, save
+from hermes_cli.home import Home, HomeError, load, root_home, save, write_atomic
 from hermes_cli.service_manager.errors import (
     GatewayNotRegisteredError,
+    NoBusError,
     NoServiceManagerError,
     PermissionDeniedError,
     ServiceError,
@@ -26,6 +27,7 @@ from hermes_cli.service_manager.types import ServiceManager
 
 from . import park
 from .lock import ORPHAN_GRACE, holder_of
+from .ownership import IDENTITY, acting_as_owner, owner_other_than_root
 from .reasons import reason_of
 from .records import Intent, IntentRecord, ParkedRecord, StateRecord
 from .service import is_host, telling_how_to_install
@@ -82,8 +84,7 @@ class Lifecycle:
 
     def stop(self, profile: str) -> None:
         """Return when no gateway of this home runs, supervised or not."""
-        with self._verb(profile, "stop") as home:
-            self._write_intent(home, "stopped")
+        with self._verb(profile, "stop") as home, self._intending(home, "stopped"):
             missing: GatewayNotRegisteredError | None = None
             try:
                 if self._manager is not None:
@@ -115,6 +116,20 @@ class Lifecycle:
         home = self._home(profile)
         if _is_gone(home):
             raise NoSuchHomeError(home)
+        try:
+            with ExitStack() as stack:
+                if owner_other_than_root(home) is not None:
+                    stack.enter_context(IDENTITY)
+                with acting_as_owner(home):
+                    stack.enter_context(self._exclusively(home, action))
+                yield home
+        except (HomeError, ServiceError) as error:
+            # Deleted or renamed meanwhile: whatever failed, that is why.
+            if _is_gone(home):
+                raise NoSuchHomeError(home) from error
+            raise
+
+    def _exclusively(self, home: Home, action: str) -> AbstractContextManager[None]:
         # `default` always exists, even before anything was written; what cannot be made, the intent tells.
         # Another home is not made again here: it may be on its way out.
         with suppress(OSError):
@@ -122,14 +137,7 @@ class Lifecycle:
             (home.run_dir / "locks").mkdir(exist_ok=True)
         if _is_gone(home):
             raise NoSuchHomeError(home)
-        try:
-            with verb_lock(home.run_dir / "locks", service_name(profile), action, _OTHER_VERB):
-                yield home
-        except (HomeError, ServiceError) as error:
-            # Deleted or renamed meanwhile: whatever failed, that is why.
-            if _is_gone(home):
-                raise NoSuchHomeError(home) from error
-            raise
+        return verb_lock(home.run_dir / "locks", service_name(home.profile), action, _OTHER_VERB)
 
     def _before_start(self, home: Home) -> ServiceManager:
         try:
@@ -147,9 +155,13 @@ class Lifecycle:
         return self._manager
 
     def _bring_up(self, home: Home, verb: Callable[[str], None]) -> None:
-        self._write_intent(home, "running")
+        with self._intending(home, "running"):
+            self._follow_intent(home, verb)
+
+    def _follow_intent(self, home: Home, verb: Callable[[str], None]) -> None:
         try:
-            park.clear(home)
+            with acting_as_owner(home):
+                park.clear(home)
         except OSError as error:
             raise HomeError(f"{home.parked} could not be removed: {reason_of(error)}") from error
         try:
@@ -158,10 +170,26 @@ class Lifecycle:
             slip = park.parked(home)
             raise ServiceParkedError(error.service, slip.reason if slip else error.reason) from error
 
+    @contextmanager
+    def _intending(self, home: Home, intent: Intent) -> Iterator[None]:
+        """Write the intent first; who turns out not to be allowed to give the order has wanted nothing."""
+        try:
+            before = home.intent.read_bytes()
+        except OSError:
+            before = None
+        self._write_intent(home, intent)
+        try:
+            yield
+        except (PermissionDeniedError, NoBusError):
+            with suppress(OSError), acting_as_owner(home):
+                home.intent.unlink() if before is None else write_atomic(home.intent, before, mode=0o600)
+            raise
+
     def _write_intent(self, home: Home, intent: Intent) -> None:
         record = IntentRecord(intent=intent, requested_at=time.time(), requested_by=_caller())
         try:
-            save(home.intent, record)
+            with acting_as_owner(home):
+                save(home.intent, record)
         except OSError as error:
             raise HomeError(f"{home.intent} could not be written: {reason_of(error)}") from error
 

@@ -75,6 +75,32 @@ def telling_how_to_install(manager: ServiceManager, profile: str) -> Iterator[No
         raise GatewayNotRegisteredError(profile, error.service, remedy) from error
 
 
+def move_installation(manager: ServiceManager, old: str, home: Home) -> None:
+    """Install the gateway of `home` where that of the profile `old` is installed, and remove that one.
+
+    Nothing where it is not. Done twice, or cut off and done again, it ends the same. Raises `ServiceError`.
+    """
+    from .levels import EitherLevel
+
+    name, user = service_name(old), None
+    if not manager.status_all([name])[name].registered:
+        return
+    if isinstance(manager, EitherLevel):
+        level = manager.where(name) or "user"
+        manager = manager.at(level)
+        user = _owner_of(home) if level == "system" else None
+    manager.install(gateway_spec(home, manager.kind, user=user))
+    manager.uninstall(name)
+
+
+def _owner_of(home: Home) -> str | None:
+    """Whom a gateway of the whole system has to run as; None for root."""
+    import pwd
+
+    uid = home.path.stat().st_uid
+    return pwd.getpwuid(uid).pw_name if uid else None
+
+
 def root_home_of(user: str) -> Path:
     """Where the root home of `user` is by default. Raises KeyError for one who is not there."""
     import pwd

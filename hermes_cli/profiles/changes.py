@@ -23,6 +23,8 @@ from .errors import (
 from .half_done import DELETED, NEW, RENAMING, hidden
 from .lock import claimed, profiles_lock
 from .recover import (
+    can_start,
+    move_registration,
     recover_locked,
     register,
     remove_tree,
@@ -128,7 +130,7 @@ def rename_profile(
         with contextlib.suppress(OSError):
             make_alias(root, new, manager)
         try:
-            if manager is not None and wants_to_run(target):
+            if manager is not None and wants_to_run(target) and can_start(manager, target):
                 from hermes_cli.gateway.lifecycle import Lifecycle
 
                 Lifecycle(manager, root).start(new)
@@ -140,14 +142,11 @@ def rename_profile(
 def _move(home: Home, target: Home, manager: ServiceManager | None) -> None:
     home.path.rename(target.path)
     try:
-        unregister(manager, home.profile)
-        with contextlib.suppress(OSError):
-            home.gateway_log.rename(target.gateway_log)
-        register(manager, target.profile)
+        move_registration(manager, home, target)
     except BaseException:
         target.path.rename(home.path)
         with contextlib.suppress(Exception):
-            unregister(manager, target.profile)
+            move_registration(manager, target, home)
         with contextlib.suppress(Exception):
             register(manager, home.profile)
         raise

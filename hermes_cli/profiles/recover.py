@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hermes_cli.home import CorruptFileError, Home, HomeError, load, root_home
 from hermes_cli.service_manager.errors import GatewayNotRegisteredError, ServiceError
+from hermes_cli.service_manager.names import service_name
 from hermes_cli.service_manager.types import ServiceManager
 
 from .half_done import DELETED, NEW, RENAMING, half_done, hidden, is_name
@@ -65,10 +66,36 @@ def register(manager: ServiceManager | None, profile: str) -> None:
 
 
 def unregister(manager: ServiceManager | None, profile: str) -> None:
-    """Remove the gateway's registration, if it has one."""
-    if manager is not None and manager.supports_runtime_registration():
-        with contextlib.suppress(GatewayNotRegisteredError):
+    """Remove the gateway's registration or installation, if it has one."""
+    if manager is None:
+        return
+    with contextlib.suppress(GatewayNotRegisteredError):
+        if manager.supports_runtime_registration():
             manager.unregister_profile_gateway(profile)
+        else:
+            manager.uninstall(service_name(profile))
+
+
+def move_registration(manager: ServiceManager | None, old: Home, new: Home) -> None:
+    """Give the gateway that was `old`'s to `new`, with its log. On a host only one that is installed."""
+    host = manager is not None and not manager.supports_runtime_registration()
+    if not host:
+        unregister(manager, old.profile)
+    with contextlib.suppress(OSError):
+        old.gateway_log.rename(new.gateway_log)
+    if host:
+        from hermes_cli.gateway.service import move_installation
+
+        assert manager is not None
+        move_installation(manager, old.profile, new)
+    else:
+        register(manager, new.profile)
+
+
+def can_start(manager: ServiceManager, home: Home) -> bool:
+    """Whether there is something to start: on a host, only what has been installed."""
+    name = service_name(home.profile)
+    return manager.supports_runtime_registration() or manager.status_all([name])[name].registered
 
 
 def wants_to_run(home: Home) -> bool:
@@ -106,13 +133,13 @@ def _settle_rename(profile: str, manager: ServiceManager | None, root: Path) -> 
     new = path.read_text(errors="replace")[:512]
     if not os.path.lexists(Home(profile, root).path) and is_name(new):
         sentence = f"profile {profile!r} was half renamed and is called {new!r} now"
-        unregister(manager, profile)
         home = Home(new, root)
-        register(manager, new)
+        move_registration(manager, Home(profile, root), home)
     else:
         sentence = f"profile {profile!r} was to be renamed, and has kept its name"
         home = Home(profile, root)
-    if manager is not None and os.path.lexists(home.path) and wants_to_run(home):
+    wanted = os.path.lexists(home.path) and wants_to_run(home)
+    if manager is not None and wanted and can_start(manager, home):
         from hermes_cli.gateway.lifecycle import Lifecycle
 
         Lifecycle(manager, root).start(home.profile)

@@ -74,10 +74,10 @@ def collect(
 
 
 def _manager_here() -> ServiceManager | None:
-    from hermes_cli.service_manager import get_service_manager
+    from hermes_cli.gateway.levels import manager_here
 
     try:
-        return get_service_manager()
+        return manager_here()
     except ServiceError:
         return None
 

@@ -22,7 +22,6 @@ from hermes_cli import __version__
 from hermes_cli.faces.background import in_thread
 from hermes_cli.faces.overview import Overview, Row, overview, unreadable
 from hermes_cli.home import Home, root_home
-from hermes_cli.service_manager import NoServiceManagerError, ServiceManager, get_service_manager
 from hermes_cli.service_manager.names import DEFAULT_PROFILE, service_name
 from hermes_cli.status import StatusReport, collect
 
@@ -193,14 +192,10 @@ def _long_exit(row: Row) -> str:
 
 
 def _lifecycle(root: Path) -> Operator:
+    from hermes_cli.gateway.levels import manager_or_none
     from hermes_cli.gateway.lifecycle import Lifecycle
 
-    manager: ServiceManager | None
-    try:
-        manager = get_service_manager()
-    except NoServiceManagerError:
-        manager = None
-    return Lifecycle(manager, root)
+    return Lifecycle(manager_or_none(), root)
 
 
 def run(profile: str | None = None) -> int:

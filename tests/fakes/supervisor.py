@@ -12,6 +12,7 @@ from hermes_cli.service_manager import (
     ServiceSpec,
     ServiceStatus,
 )
+from hermes_cli.service_manager.installed import signed, write_files
 from hermes_cli.service_manager.names import profile_of, service_name
 
 
@@ -92,18 +93,22 @@ class FileHost(FileSupervisor):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
+        self.units = directory.with_name(f"{directory.name}-units")
         self.specs: dict[str, ServiceSpec] = {}
 
     def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
+        write_files(spec.name, self.render(spec), force=force)
         super().register_profile_gateway(profile_of(spec.name))
         self.specs[spec.name] = spec
 
     def uninstall(self, name: str) -> None:
         super().unregister_profile_gateway(profile_of(name))
+        (self.units / f"{name}.unit").unlink(missing_ok=True)
         self.specs.pop(name, None)
 
     def render(self, spec: ServiceSpec) -> list[RenderedFile]:
-        return [RenderedFile(self.directory / f"{spec.name}.unit", f"{' '.join(spec.command)}\n")]
+        body = f"{' '.join(spec.command)}\n"
+        return [RenderedFile(self.units / f"{spec.name}.unit", signed(body))]
 
     def supports_runtime_registration(self) -> bool:
         return False

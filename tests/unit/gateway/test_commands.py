@@ -31,6 +31,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def manager(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileSupervisor:
     made = FileSupervisor(tmp_path / "slots")
     monkeypatch.setattr(service_manager, "get_service_manager", lambda kind=None: made)
+    monkeypatch.setattr(service_manager, "detect_service_manager", lambda: made.kind)
     seed_home(Home.of(root=root))
     made.register_profile_gateway("default")
     create_profile("coder", manager=made, root=root)
