@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import ServiceError, ServiceTimeoutError
+from .filelock import open_lock_file, try_lock, unlock
 from .watch import CLOSED, Watch
 
 _RELOOK = 0.1
@@ -21,16 +23,14 @@ def verb_lock(directory: Path, service: str, action: str, timeout: float) -> Ite
     """Hold the lock of `service` in `directory`, waiting at most `timeout` seconds for whoever has it.
 
     Raises `ServiceTimeoutError` when it stays taken, `ServiceError` when no lock can be made.
-    flock(2): freed by the kernel when its holder ends, however it ends.
+    Freed by the kernel when its holder ends, however it ends.
     """
     path = lock_directory(directory) / service  # no suffix: a name may be as long as a file name
     descriptor = _acquire(path, service, action, timeout)
     try:
         yield
     finally:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # before the close that waiters are told of
+        unlock(descriptor)  # before the close that waiters are told of
         os.close(descriptor)
 
 
@@ -47,7 +47,7 @@ def lock_directory(preferred: Path) -> Path:
         seen = fallback.lstat()
     except OSError as error:
         raise ServiceError(f"cannot make a lock directory in {fallback.parent}: {error.strerror}") from error
-    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid():
+    if not stat.S_ISDIR(seen.st_mode) or (sys.platform != "win32" and seen.st_uid != os.getuid()):
         raise ServiceError(f"{fallback} belongs to someone else; remove it and try again")
     return fallback
 
@@ -55,23 +55,25 @@ def lock_directory(preferred: Path) -> Path:
 def _temporary_directory() -> Path:
     import tempfile
 
+    # On Windows the temporary directory is the user's own.
+    if sys.platform == "win32":
+        return Path(tempfile.gettempdir(), "hermes-locks")
     return Path(tempfile.gettempdir(), f"hermes-locks-{os.getuid()}")
 
 
 def _acquire(path: Path, service: str, action: str, timeout: float) -> int:
     deadline = time.monotonic() + timeout
     # Read-only, so that a lock file made by another uid can be locked too.
-    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(path, flags, 0o644)
+        descriptor = open_lock_file(path, 0o644, writable=False)
     except OSError as error:
         raise ServiceError(f"cannot lock {service}: {path}: {error.strerror}") from error
     try:
-        if _try(descriptor):
+        if try_lock(descriptor):
             return descriptor
         with Watch(path, CLOSED) as watch:
             watch.arm()
-            while not _try(descriptor):
+            while not try_lock(descriptor):
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise ServiceTimeoutError(service, action, timeout, "another command is at work on it")
@@ -80,13 +82,3 @@ def _acquire(path: Path, service: str, action: str, timeout: float) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _try(descriptor: int) -> bool:
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
