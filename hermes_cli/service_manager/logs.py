@@ -1,15 +1,16 @@
-"""Reading an s6-log directory: the last lines across its archives, and the new ones as they come."""
+"""Reading a rotated log: the last lines across its parts, and the new ones as they come."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
+from .filelock import BINARY, CLOEXEC, NONBLOCK
 from .watch import GROWN, Watch
 
 _BLOCK = 1 << 16
@@ -28,9 +29,13 @@ class _File(NamedTuple):
     inode: int
 
 
-def read_log(directory: Path, lines: int) -> Iterator[str]:
-    """Yield the last `lines` lines of the log, oldest first, without line ends. Nothing if there is none."""
-    tail, file, rest = _open_tail(directory, lines)
+def read_log(directory: Path, lines: int, parts: _Parts | None = None) -> Iterator[str]:
+    """Yield the last `lines` lines of the log, oldest first, without line ends. Nothing if there is none.
+
+    An s6-log directory, or what `parts` finds in it (`numbered_parts`).
+    """
+    parts = parts or _s6_parts
+    tail, file, rest = _open_tail(directory, lines, parts)
     if file is not None:
         file.close()
     yield from tail
@@ -38,22 +43,23 @@ def read_log(directory: Path, lines: int) -> Iterator[str]:
         yield _text(rest)
 
 
-def follow_log(directory: Path, lines: int) -> Iterator[str]:
+def follow_log(directory: Path, lines: int, parts: _Parts | None = None) -> Iterator[str]:
     """`read_log`, then each new line as it comes, through rotations, until the caller closes the generator.
 
     A directory that is not there yet is waited for. Ends when a directory that was there is removed.
     """
+    parts = parts or _s6_parts
     with Watch(directory, GROWN) as watch:
         watch.arm()
         seen = directory.is_dir()
-        tail, file, rest = _open_tail(directory, lines)
+        tail, file, rest = _open_tail(directory, lines, parts)
         try:
             yield from tail
             while True:
                 watch.arm()
                 if file is not None:
                     rest = yield from _lines(file, rest)
-                newer = _successor(directory, file)
+                newer = _successor(directory, file, parts)
                 if newer is not None:
                     if file is not None:
                         rest = yield from _lines(file, rest)  # written between the last read and the rotation
@@ -70,7 +76,28 @@ def follow_log(directory: Path, lines: int) -> Iterator[str]:
                 file.close()
 
 
-def _files(directory: Path) -> list[_File]:
+_Parts = Callable[[Path], list[_File]]
+"""Finds the parts of the log in a directory, oldest first."""
+
+
+def numbered_parts(name: str) -> _Parts:
+    """The parts of a log file `name`: the file itself is the newest, `name`.1 the one before, and so on."""
+
+    def parts(directory: Path) -> list[_File]:
+        found, number = [], 0
+        while True:
+            path = directory / (f"{name}.{number}" if number else name)
+            try:
+                found.append(_File(path, path.stat().st_ino))
+            except (FileNotFoundError, NotADirectoryError):
+                if number:
+                    return found[::-1]
+            number += 1
+
+    return parts
+
+
+def _s6_parts(directory: Path) -> list[_File]:
     """Oldest first. While it rotates, s6-log has `previous` between the archives and `current`."""
     found: list[tuple[str, int]] = []
     try:
@@ -93,7 +120,7 @@ def _is_archive(name: str) -> bool:
 def _open(file: _File) -> FileIO | None:
     """The file, or None when another has taken its name since it was listed."""
     try:
-        descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(file.path, os.O_RDONLY | CLOEXEC | NONBLOCK | BINARY)
     except FileNotFoundError:
         return None
     opened = FileIO(descriptor)
@@ -103,11 +130,11 @@ def _open(file: _File) -> FileIO | None:
     return opened
 
 
-def _successor(directory: Path, current: FileIO | None) -> FileIO | None:
+def _successor(directory: Path, current: FileIO | None, parts: _Parts) -> FileIO | None:
     """The next newer file, opened; None where `current` is the newest."""
     for attempt in range(_ATTEMPTS):
-        files = _files(directory)
-        if files != _files(directory):
+        files = parts(directory)
+        if files != parts(directory):
             continue  # a rename in the middle of listing may hide a file
         position = -1
         if current is not None:
@@ -123,14 +150,14 @@ def _successor(directory: Path, current: FileIO | None) -> FileIO | None:
     return None
 
 
-def _open_tail(directory: Path, lines: int) -> tuple[list[str], FileIO | None, bytes]:
+def _open_tail(directory: Path, lines: int, parts: _Parts) -> tuple[list[str], FileIO | None, bytes]:
     """The last whole lines, the newest file positioned after them, and its unfinished last line."""
-    files = _files(directory)
+    files = parts(directory)
     newest = None
     while files and newest is None:
         newest = _open(files[-1])
         if newest is None:
-            files = _files(directory)
+            files = parts(directory)
     if newest is None:
         return [], None, b""
     end = newest.seek(0, os.SEEK_END)

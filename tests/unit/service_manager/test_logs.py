@@ -84,14 +84,14 @@ def test_what_is_written_just_before_a_rotation_is_not_lost(
     assert take(lines, 1) == ["1"]
     real = logs._successor
 
-    def late(directory: Path, current: FileIO | None) -> FileIO | None:
+    def late(directory: Path, current: FileIO | None, parts: object) -> FileIO | None:
         """s6-log writes and rotates when the follower has read to the end, before it looks on."""
         if not (log / A).exists():
             with (log / "current").open("a") as file:
                 file.write("2\n")
             (log / "current").rename(log / A)
             write(log, current="3\n")
-        return real(directory, current)
+        return real(directory, current, logs._s6_parts)
 
     monkeypatch.setattr(logs, "_successor", late)
     assert take(lines, 2) == ["2", "3"]
