@@ -199,6 +199,8 @@ BACKENDS: dict[str, tuple[str, Traits]] = {
 }
 BACKENDS["s6-image"] = ("s6_image", BACKENDS["s6"][1])
 BACKENDS["systemd-user"] = BACKENDS["systemd-system"] = ("systemd", Traits())
+BACKENDS["launchd"] = ("launchd", Traits())
+BACKENDS["windows"] = BACKENDS["windows-startup"] = ("windows", Traits())
 """Name → module here, and what can be asked of it."""
 
 
