@@ -29,6 +29,8 @@ def doctor(fix: bool, as_json: bool) -> int:
         click.echo(f"{click.style(word.ljust(8), fg=colour)} {plain(finding.message)}")
         if finding.remedy and finding.status != "ok":
             click.echo(f"{'':8} → {plain(finding.remedy)}")
+        for line in finding.detail.splitlines() if finding.status != "ok" else ():
+            click.echo(f"{'':10} {plain(line)}")
     fixable = sum(finding.fixable and finding.status != "ok" for finding in report.findings)
     errors = sum(finding.status == "error" for finding in report.findings)
     warnings = sum(finding.status == "warning" for finding in report.findings)

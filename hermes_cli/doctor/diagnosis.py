@@ -12,7 +12,7 @@ from hermes_cli.home import HomeError, root_home
 from hermes_cli.service_manager.errors import ServiceError
 from hermes_cli.service_manager.types import ServiceManager
 
-from . import environment, files, gateways, settings, slots
+from . import environment, files, gateways, installations, settings, slots
 from .model import Check, Finding, Result, Scene
 
 CHECKS: tuple[Check, ...] = (
@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     *files.CHECKS,
     *settings.CHECKS,
     *slots.CHECKS,
+    *installations.CHECKS,
     *gateways.CHECKS,
 )
 

@@ -45,8 +45,14 @@ def _gateway(scene: Scene, row: ServiceReport, profile: str) -> Iterator[Result]
     check = f"gateways {profile}"
     command = "hermes" if profile == "default" else f"hermes -p {profile}"
     if row.actual == "not answering":
+        remedy = "restart the container" if scene.has_slots else "see the cause and try again"
+        yield problem(check, f"the supervisor of {profile} does not answer: {row.message}", remedy)
+    elif row.wanted == "up" and row.actual == "not registered" and not scene.has_slots:
         yield problem(
-            check, f"the supervisor of {profile} does not answer: {row.message}", "restart the container"
+            check,
+            f"the gateway of {profile} is meant to run, and is not installed",
+            f"'{command} gateway install', then '{command} gateway start'",
+            status="warning",
         )
     elif row.wanted == "up" and row.actual == "parked":
         yield problem(

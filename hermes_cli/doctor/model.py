@@ -26,6 +26,8 @@ class Finding(msgspec.Struct, kw_only=True):
     message: str
     remedy: str = ""
     """What to do, where there is something to do."""
+    detail: str = ""
+    """What is to be seen of it: several lines, such as a difference."""
     fixable: bool = False
     """`hermes doctor --fix` can mend it."""
     fixed: bool = False
@@ -89,7 +91,10 @@ def problem(
     *,
     status: Severity = "error",
     mend: Callable[[], object] | None = None,
+    detail: str = "",
 ) -> Result:
     """A result that is not ok."""
-    finding = Finding(id=check, status=status, message=message, remedy=remedy, fixable=mend is not None)
+    finding = Finding(
+        id=check, status=status, message=message, remedy=remedy, detail=detail, fixable=mend is not None
+    )
     return Result(finding, mend)

@@ -88,12 +88,12 @@ def move_installation(manager: ServiceManager, old: str, home: Home) -> None:
     if isinstance(manager, EitherLevel):
         level = manager.where(name) or "user"
         manager = manager.at(level)
-        user = _owner_of(home) if level == "system" else None
+        user = owner_of(home) if level == "system" else None
     manager.install(gateway_spec(home, manager.kind, user=user))
     manager.uninstall(name)
 
 
-def _owner_of(home: Home) -> str | None:
+def owner_of(home: Home) -> str | None:
     """Whom a gateway of the whole system has to run as; None for root."""
     import pwd
 
