@@ -3,7 +3,17 @@
 from .dotenv import load_env
 from .errors import ConfigError
 from .reading import Inspection, inspect_config, load_config
-from .schema import KEYS, SECRETS, Config, DashboardConfig, GatewayConfig, ToolsConfig
+from .schema import (
+    KEYS,
+    SECRETS,
+    Config,
+    DashboardConfig,
+    DockerConfig,
+    GatewayConfig,
+    SshConfig,
+    TerminalConfig,
+    ToolsConfig,
+)
 
 __all__ = [
     "KEYS",
@@ -11,8 +21,11 @@ __all__ = [
     "Config",
     "ConfigError",
     "DashboardConfig",
+    "DockerConfig",
     "GatewayConfig",
     "Inspection",
+    "SshConfig",
+    "TerminalConfig",
     "ToolsConfig",
     "inspect_config",
     "load_config",

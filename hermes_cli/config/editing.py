@@ -86,7 +86,7 @@ def _edited(text: str, name: str, value: object, path: Path) -> str:
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 1 << 16
-    section, _, key = name.partition(".")
+    *parents, key = name.split(".")
     try:
         document = editor.load(text)
     except YAMLError as error:
@@ -95,12 +95,15 @@ def _edited(text: str, name: str, value: object, path: Path) -> str:
     comment = text if document is None and text.strip() else ""
     if document is None:
         document = CommentedMap()
-    if document.get(section) is None:
-        document[section] = CommentedMap()
-    if not isinstance(document[section], MutableMapping):
-        message = f"expected a mapping below {section!r}; mend that first"
-        raise ConfigError(path, message, key=name)
-    document[section][key] = value
+    place = document
+    for depth, section in enumerate(parents, 1):
+        if place.get(section) is None:
+            place[section] = CommentedMap()
+        place = place[section]
+        if not isinstance(place, MutableMapping):
+            message = f"expected a mapping below {'.'.join(parents[:depth])!r}; mend that first"
+            raise ConfigError(path, message, key=name)
+    place[key] = value
     out = io.StringIO()
     editor.dump(document, out)
     # A text of nothing but comments is no document to ruamel.yaml, which drops it.

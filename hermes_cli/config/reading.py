@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,11 +22,13 @@ from .schema import (
     PASSWORD_VARIABLE,
     SECRETS,
     SECTIONS,
+    SUBSECTIONS,
     TOKEN_VARIABLE,
     Config,
     DashboardConfig,
     GatewayConfig,
     Key,
+    TerminalConfig,
     ToolsConfig,
     nearest,
 )
@@ -60,16 +62,26 @@ class Inspection:
         """The configuration; raises the first error."""
         if self.errors:
             raise self.errors[0]
-        of = {section: {} for section in SECTIONS}  # type: dict[str, dict[str, object]]
-        for name, value in self.values.items():
-            section, _, key = name.partition(".")
-            of[section][key] = value
+        of = _nested(self.values)
         return Config(
             gateway=msgspec.convert({**of["gateway"], "token": self.token}, GatewayConfig),
             dashboard=msgspec.convert({**of["dashboard"], "password": self.password}, DashboardConfig),
             tools=msgspec.convert(of["tools"], ToolsConfig),
+            terminal=msgspec.convert(of["terminal"], TerminalConfig),
             warnings=self.warnings,
         )
+
+
+def _nested(values: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """Dotted names as mappings in mappings."""
+    found: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        parents, _, key = name.rpartition(".")
+        place: dict[str, Any] = found
+        for parent in parents.split("."):
+            place = place.setdefault(parent, {})
+        place[key] = value
+    return found
 
 
 def load_config(home: Home, environ: Mapping[str, str] | None = None) -> Config:
@@ -151,25 +163,29 @@ def check_entries(entries: list[Entry], path: Path, found: Inspection) -> dict[s
 
 def _settings(entries: list[Entry], path: Path, found: Inspection) -> Iterator[tuple[str, Entry]]:
     for section in entries:
-        if section.key not in SECTIONS:
+        if section.key in SECTIONS:
+            yield from _members(section.key, section, path, found)
+        else:
             found.warnings.append(_unknown(path, section.key, section))
-            continue
-        members = section.entries()
-        if members is None:
-            message = f"expected 'key: value' lines indented below, got {in_words(section.value)}"
-            found.errors.append(_at_value(path, section.key, section, message, "a mapping"))
-            continue
-        for entry in members:
-            name = f"{section.key}.{entry.key}"
-            if name in KEYS:
-                yield name, entry
-            elif name in SECRETS:
-                message = f"does not belong here; write {SECRETS[name]}=... into {path.with_name('.env')}"
-                found.errors.append(
-                    ConfigError(path, message, line=entry.line, column=entry.column, key=name)
-                )
-            else:
-                found.warnings.append(_unknown(path, name, entry))
+
+
+def _members(name: str, section: Entry, path: Path, found: Inspection) -> Iterator[tuple[str, Entry]]:
+    members = section.entries()
+    if members is None:
+        message = f"expected 'key: value' lines indented below, got {in_words(section.value)}"
+        found.errors.append(_at_value(path, name, section, message, "a mapping"))
+        return
+    for entry in members:
+        full = f"{name}.{entry.key}"
+        if full in KEYS:
+            yield full, entry
+        elif full in SUBSECTIONS:
+            yield from _members(full, entry, path, found)
+        elif full in SECRETS:
+            message = f"does not belong here; write {SECRETS[full]}=... into {path.with_name('.env')}"
+            found.errors.append(ConfigError(path, message, line=entry.line, column=entry.column, key=full))
+        else:
+            found.warnings.append(_unknown(path, full, entry))
 
 
 def check_value(path: Path, name: str, entry: Entry) -> str | int | float:

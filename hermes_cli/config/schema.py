@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,6 +23,17 @@ Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[0-9
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Drain = Annotated[float, msgspec.Meta(ge=0, le=MAX_DRAIN)]
 PatternKeys = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^(?:[a-z0-9_]+(?:[ ,]+[a-z0-9_]+)*)?$")]
+
+EnvironmentName = Literal["local", "docker", "ssh"]
+Directory = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^(?:/[^\x00-\x1f]*)?$")]
+KeyFile = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^(?:(?:/|~/)[^\x00-\x1f]*)?$")]
+Container = Annotated[str, msgspec.Meta(max_length=255, pattern=r"^(?:[A-Za-z0-9][A-Za-z0-9_.-]*)?$")]
+Image = Annotated[str, msgspec.Meta(max_length=512, pattern=r"^(?:[A-Za-z0-9][A-Za-z0-9_.:/@-]*)?$")]
+Mebibytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 24)]
+Cores = Annotated[float, msgspec.Meta(ge=0, le=1024)]
+SshHost = Annotated[str, msgspec.Meta(max_length=253, pattern=r"^(?:[0-9A-Za-z:][0-9A-Za-z.:_%-]*)?$")]
+SshUser = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^(?:[0-9A-Za-z_][0-9A-Za-z_.@-]*)?$")]
+SshPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class GatewayConfig(msgspec.Struct, kw_only=True):
@@ -56,12 +67,43 @@ class ToolsConfig(msgspec.Struct, kw_only=True):
         return frozenset(self.approved_commands.replace(",", " ").split())
 
 
+class DockerConfig(msgspec.Struct, kw_only=True):
+    """The container where an agent's commands run: one that is there, or one made from an image."""
+
+    container: Container = ""
+    image: Image = ""
+    workdir: Directory = ""
+    """Where commands run that name no directory; the container's own working directory where empty."""
+    memory: Mebibytes = 4096
+    cpus: Cores = 0.0
+    """Limits of a container made here, in MiB and in cores; 0 is none."""
+
+
+class SshConfig(msgspec.Struct, kw_only=True):
+    """The host where an agent's commands run. What is empty or 0 is as ssh_config(5) says."""
+
+    host: SshHost = ""
+    user: SshUser = ""
+    port: SshPort = 0
+    identity_file: KeyFile = ""
+    workdir: Directory = ""
+
+
+class TerminalConfig(msgspec.Struct, kw_only=True):
+    """Where an agent's commands run."""
+
+    environment: EnvironmentName = "local"
+    docker: DockerConfig = msgspec.field(default_factory=DockerConfig)
+    ssh: SshConfig = msgspec.field(default_factory=SshConfig)
+
+
 class Config(msgspec.Struct, kw_only=True):
     """A profile's configuration, checked."""
 
     gateway: GatewayConfig = msgspec.field(default_factory=GatewayConfig)
     dashboard: DashboardConfig = msgspec.field(default_factory=DashboardConfig)
     tools: ToolsConfig = msgspec.field(default_factory=ToolsConfig)
+    terminal: TerminalConfig = msgspec.field(default_factory=TerminalConfig)
     warnings: list[str] = msgspec.field(default_factory=list)
     """What is odd but harmless, each with its place: for a log or a person."""
 
@@ -81,6 +123,7 @@ class Key:
 
 _HOST_IN_WORDS = "a host name or address as text"
 _PORT_IN_WORDS = "a port number from 1 to 65535"
+_DIRECTORY_IN_WORDS = "an absolute path, or nothing"
 
 KEYS = {
     "gateway.host": Key(Host, _HOST_IN_WORDS, DEFAULT_HOST, "HERMES_GATEWAY_HOST"),
@@ -89,10 +132,24 @@ KEYS = {
     "dashboard.host": Key(Host, _HOST_IN_WORDS, DEFAULT_HOST, "HERMES_DASHBOARD_HOST"),
     "dashboard.port": Key(Port, _PORT_IN_WORDS, DASHBOARD_PORT, "HERMES_DASHBOARD_PORT"),
     "tools.approved_commands": Key(PatternKeys, "pattern keys like 'recursive_delete, force_push'", ""),
+    "terminal.environment": Key(EnvironmentName, "local, docker or ssh", "local"),
+    "terminal.docker.container": Key(Container, "the name of a container, or nothing", ""),
+    "terminal.docker.image": Key(Image, "the name of an image, or nothing", ""),
+    "terminal.docker.workdir": Key(Directory, _DIRECTORY_IN_WORDS, ""),
+    "terminal.docker.memory": Key(Mebibytes, "a number of MiB, or 0 for no limit", 4096),
+    "terminal.docker.cpus": Key(Cores, "a number of cores, or 0 for no limit", 0.0),
+    "terminal.ssh.host": Key(SshHost, "a host name or address, or nothing", ""),
+    "terminal.ssh.user": Key(SshUser, "a user's name, or nothing", ""),
+    "terminal.ssh.port": Key(SshPort, "a port number, or 0 for what ssh's own configuration says", 0),
+    "terminal.ssh.identity_file": Key(KeyFile, "an absolute path or one from ~/, or nothing", ""),
+    "terminal.ssh.workdir": Key(Directory, _DIRECTORY_IN_WORDS, ""),
 }
 """Dotted name → setting, in the order in which they are shown."""
 
 SECTIONS = tuple(dict.fromkeys(name.partition(".")[0] for name in KEYS))
+
+SUBSECTIONS = frozenset(name.rpartition(".")[0] for name in KEYS if name.count(".") > 1)
+"""What stands in a section and is a mapping itself."""
 
 SECRETS = {
     "gateway.token": TOKEN_VARIABLE,

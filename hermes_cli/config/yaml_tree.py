@@ -11,7 +11,7 @@ from .errors import ConfigError
 from .tree import Entry, Foreign
 
 _MAX_DEPTH = 20
-"""Levels of nesting. No setting lies deeper than two."""
+"""Levels of nesting. No setting lies deeper than three."""
 
 
 def parse(text: str, path: Path) -> list[Entry]:
