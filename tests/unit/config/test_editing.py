@@ -64,7 +64,8 @@ def test_a_secret_is_not_written_into_config_yaml(home: Home) -> None:
     [("gateway.port", "0"), ("gateway.port", "70000"), ("gateway.port", "eight"), ("gateway.port", ""),
      ("gateway.port", "80.5"), ("gateway.drain_timeout", "26"), ("gateway.drain_timeout", "nan"),
      ("gateway.host", ""), ("gateway.host", "a b"),
-     ("tools.approved_commands", "a; b"), ("tools.approved_commands", "A"), ("tools.approved_commands", ",a")],
+     ("tools.approved_commands", "a; b"), ("tools.approved_commands", "A"),
+     ("tools.approved_commands", ",a")],
 )  # fmt: skip
 def test_a_value_the_setting_cannot_have_is_refused(home: Home, key: str, text: str) -> None:
     with pytest.raises(ConfigError, match="expected"):

@@ -1,0 +1,17 @@
+"""The `terminal` and `process` tools: function calling on top of background processes."""
+
+from .approvals import CHOICES, Approvals, Pending, Resolved
+from .context import Progress, ToolContext
+from .toolbox import Toolbox
+from .verbs import ProcessVerbs
+
+__all__ = [
+    "CHOICES",
+    "Approvals",
+    "Pending",
+    "ProcessVerbs",
+    "Progress",
+    "Resolved",
+    "ToolContext",
+    "Toolbox",
+]
