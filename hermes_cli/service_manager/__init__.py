@@ -24,7 +24,9 @@ from .factory import get_service_manager
 from .names import validate_profile_name
 
 if TYPE_CHECKING:
+    from .launchd import LaunchdServiceManager
     from .s6 import S6ServiceManager
+    from .systemd import SystemdServiceManager
     from .types import (
         RenderedFile,
         RestartPolicy,
@@ -33,12 +35,14 @@ if TYPE_CHECKING:
         ServiceSpec,
         ServiceStatus,
     )
+    from .windows import WindowsServiceManager
 
 __all__ = [
     "ConflictingInstallError",
     "GatewayNotRegisteredError",
     "HostCommandError",
     "InvalidNameError",
+    "LaunchdServiceManager",
     "NoBusError",
     "NoServiceManagerError",
     "PermissionDeniedError",
@@ -56,13 +60,16 @@ __all__ = [
     "ServiceStatus",
     "ServiceTimeoutError",
     "SupervisorNotAnsweringError",
+    "SystemdServiceManager",
     "UnsupportedSpecError",
+    "WindowsServiceManager",
     "detect_service_manager",
     "get_service_manager",
     "validate_profile_name",
 ]
 
 _LAZY = {
+    "LaunchdServiceManager": "launchd",
     "RenderedFile": "types",
     "RestartPolicy": "types",
     "S6ServiceManager": "s6",
@@ -70,6 +77,8 @@ _LAZY = {
     "ServiceManagerKind": "types",
     "ServiceSpec": "types",
     "ServiceStatus": "types",
+    "SystemdServiceManager": "systemd",
+    "WindowsServiceManager": "windows",
 }
 
 

@@ -38,14 +38,25 @@ class _Child(NamedTuple):
 
 
 def run(
-    argv: Sequence[str], *, timeout: float = 5.0, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    timeout: float = 5.0,
+    environment: Mapping[str, str] | None = None,
+    max_output: int = _MAX_OUTPUT,
 ) -> Completed:
-    """Run one program to its end, or `timeout` seconds. Never raises for what the program does."""
-    return run_all([argv], timeout=timeout, environment=environment)[0]
+    """Run one program to its end, or `timeout` seconds. Never raises for what the program does.
+
+    Of its output and of its errors, about `max_output` bytes are kept each.
+    """
+    return run_all([argv], timeout=timeout, environment=environment, max_output=max_output)[0]
 
 
 def run_all(
-    argvs: Sequence[Sequence[str]], *, timeout: float = 5.0, environment: Mapping[str, str] | None = None
+    argvs: Sequence[Sequence[str]],
+    *,
+    timeout: float = 5.0,
+    environment: Mapping[str, str] | None = None,
+    max_output: int = _MAX_OUTPUT,
 ) -> list[Completed]:
     """Run programs side by side; results in the order of `argvs`. Each has `timeout` seconds.
 
@@ -60,7 +71,7 @@ def run_all(
                 children.append(_spawn(argv, environment))
             while children:
                 child = children.pop(0)
-                results.append(_collect(child, deadline) if isinstance(child, _Child) else child)
+                results.append(_collect(child, deadline, max_output) if isinstance(child, _Child) else child)
         finally:
             for child in children:
                 if isinstance(child, _Child):
@@ -111,7 +122,7 @@ def _find(program: str) -> str | None:
     return None
 
 
-def _collect(child: _Child, deadline: float) -> Completed:
+def _collect(child: _Child, deadline: float, max_output: int) -> Completed:
     import select
 
     text = {child.stdout: bytearray(), child.stderr: bytearray()}
@@ -128,11 +139,11 @@ def _collect(child: _Child, deadline: float) -> Completed:
                 killed = True
                 break
             for descriptor, _ in poll.poll(remaining * 1000):
-                data = os.read(descriptor, 4096)
+                data = os.read(descriptor, 65536)
                 if not data:
                     poll.unregister(descriptor)
                     waiting.discard(descriptor)
-                elif len(text[descriptor]) < _MAX_OUTPUT:
+                elif len(text[descriptor]) < max_output:
                     text[descriptor] += data
     except BaseException:
         _end(child)

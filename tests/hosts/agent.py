@@ -55,7 +55,6 @@ class Agent:
     def __init__(self) -> None:
         self._writing = threading.Lock()
         self._managers: dict[str, ServiceManager] = {}
-        self._streams: dict[int, Iterator[str]] = {}
 
     def serve(self) -> None:
         for line in sys.stdin:
@@ -64,10 +63,14 @@ class Agent:
 
     def _answer(self, request: dict[str, Any]) -> None:
         try:
-            answer = {"value": plain(self._do(request))}
+            value = self._do(request)
+            answer = {"value": None if isinstance(value, Iterator) else plain(value)}
         except BaseException as error:
-            answer = {"error": self._told(error)}
+            self._say({"id": request["id"], "error": self._told(error)})
+            return
         self._say({"id": request["id"], **answer})
+        if isinstance(value, Iterator):
+            self._stream(request["id"], value)
 
     def _do(self, request: dict[str, Any]) -> Any:
         own = getattr(self, f"do_{request['method']}", None)
@@ -78,13 +81,9 @@ class Agent:
             arguments["spec"] = specification(arguments["spec"])
         return getattr(self._manager(request), request["method"])(**arguments)
 
-    def do_logs(self, request: dict[str, Any]) -> list[str] | None:
+    def do_logs(self, request: dict[str, Any]) -> Iterator[str] | list[str]:
         lines = self._manager(request).logs(**request["arguments"])
-        if not request["arguments"]["follow"]:
-            return list(lines)
-        self._streams[request["id"]] = lines
-        threading.Thread(target=self._stream, args=(request["id"], lines), daemon=True).start()
-        return None
+        return lines if request["arguments"]["follow"] else list(lines)
 
     def do_differences(self, request: dict[str, Any]) -> Any:
         manager = self._manager(request)

@@ -26,7 +26,11 @@ class SystemdBackend(ContainerBackend):
 
     def spec(self, name: str, *arguments: str, **fields: Any) -> ServiceSpec:
         command = ("/usr/bin/python3", str(PROGRAM), str(self.directory / place_of(name)), *arguments)
-        given = {"start_timeout": START_TIMEOUT, "stop_timeout": STOP_TIMEOUT, "restart": POLICY}
+        given: dict[str, Any] = {
+            "start_timeout": START_TIMEOUT,
+            "stop_timeout": STOP_TIMEOUT,
+            "restart": POLICY,
+        }
         return ServiceSpec(name, command, **given | fields)
 
     def intend(self, name: str, *, running: bool) -> None:
