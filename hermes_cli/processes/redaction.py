@@ -23,19 +23,20 @@ Span = tuple[int, int]
 # Values of secret variables that are none, and would mask ordinary words.
 _ORDINARY = frozenset({"true", "false", "none", "null", "nil", "undefined", "string", "changeme", "redacted"})
 
-_RUN = re.compile(r"[^\s\"'&]*")
+_RUN = re.compile(r"[^\s\"']*")
 _CAREFUL_RUN = re.compile(r"[^\s\"'`,;&|<>(){}\[\]]*")
 _CALL = re.compile(r"[\w.]{1,64}[(\[]")
 _SMALL_NUMBER = re.compile(r"\d{1,7}(?![^\s,;)&])")
 _OPENING = re.compile(r"\\?[\"']")
 _IN_QUOTES = {'"': re.compile(r'(?:[^"\\\n]|\\.)*'), "'": re.compile(r"(?:[^'\\\n]|\\.)*")}
+_DIGIT = re.compile(r"\d")
+_LETTER = re.compile(r"[^\W\d_]")
 _DECIDED = 128
 """Characters by which a value is judged: judging whole ones again and again would not be linear."""
 
 
 def _mixed(value: str) -> bool:
-    head = value[:_DECIDED]
-    return any(letter.isdigit() for letter in head) and any(letter.isalpha() for letter in head)
+    return bool(_DIGIT.search(value, 0, _DECIDED) and _LETTER.search(value, 0, _DECIDED))
 
 
 class _Shape(NamedTuple):
@@ -78,26 +79,30 @@ _SHAPES = (
     _token("github_pat_", r"\w", 20, before="A-Za-z0-9"),
     _token("glpat- gldt- glrt-", _URL_SAFE, 20),
     _token("xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- xapp-", r"[A-Za-z0-9-]", 10),
-    _token("AKIA ASIA", r"[A-Z0-9]{16}(?![A-Za-z0-9+/])", 1, before=_BASE64)._replace(
-        begun=re.compile(rf"(?<![{_BASE64}])A[KS]IA[A-Z0-9]{{0,16}}\Z")
+    _Shape(
+        ("AKIA", "ASIA"),
+        re.compile(rf"(?<![{_BASE64}])A[KS]IA[A-Z0-9]{{16}}(?![{_BASE64}])"),
+        re.compile(rf"(?<![{_BASE64}])A[KS]IA[A-Z0-9]{{0,16}}\Z"),
     ),
     _token("AIza", _URL_SAFE, 35, before=_BASE64),
     _token("ya29.", _URL_SAFE, 20),
     _token("npm_ hf_ dop_v1_ shpat_", _HEX_OR_CASE, 30),
     _token("pypi-AgEI", _URL_SAFE, 50),
-    _token("SG.", r"[\w-]{16,32}\.[\w-]{32,64}", 1)._replace(
-        begun=re.compile(r"(?<![\w-])SG\.[\w-]{0,32}\.?[\w-]{0,64}\Z")
+    _Shape(
+        ("SG.",),
+        re.compile(r"(?<![\w-])SG\.[\w-]{16,32}\.[\w-]{32,64}"),
+        re.compile(r"(?<![\w-])SG\.[\w-]{0,32}(?:\.[\w-]{0,64})?\Z"),
     ),
     _Shape(
         ("eyJ",),
-        re.compile(rf"(?<![{_BASE64}])eyJ[\w-]{{8,}}\.[\w-]{{8,}}\.[\w.-]*"),
-        re.compile(rf"(?<![{_BASE64}])eyJ[\w.-]*\Z"),
+        re.compile(rf"(?<![.{_BASE64}])eyJ[\w-]{{8,}}\.[\w-]{{8,}}\.[\w.-]*"),
+        re.compile(rf"(?<![.{_BASE64}])eyJ[\w.-]*\Z"),
     ),
     # A bot's token: its number, then 35 characters that begin with AA.
     _Shape(
         (":AA",),
-        re.compile(r":(AA[\w-]{33})(?![\w-])"),
-        re.compile(r":(AA[\w-]{0,33})\Z"),
+        re.compile(r"(?<=\d):(AA[\w-]{33})(?![\w-])"),
+        re.compile(r"(?<=\d):(AA[\w-]{0,33})\Z"),
     ),
     _Shape(
         ("://",),
@@ -122,9 +127,12 @@ _AUTHORIZATION = _Shape(
     re.compile(rf"{_HEADER}{_SCHEME}([^\s\"',;\\<$\[][^\s\"',;\\]*)\Z"),
 )
 
-_NAME_ENDS = ("token", "secret", "password", "passwd", "passphrase", "credential", "_pass", "_pwd", "key")
+_NAME_ENDS = (
+    *("password", "passwd", "passphrase", "_pass", "_pwd"),
+    *("token", "secret", "credential", "credentials", "key"),
+)
 _KEYS = ("api", "access", "private", "secret", "signing", "encryption", "master", "account", "auth")
-_SEPARATOR = re.compile(r"s?\\?[\"']?(?:[ \t]{0,3}(?:=>|:=|=(?!=)|:(?![:/]))[ \t]{0,3}|[ \t]{1,3})")
+_SEPARATOR = re.compile(r"\\?[\"']?(?:[ \t]{0,3}(?:=>|:=|=(?!=)|:(?![:/]))[ \t]{0,3}|[ \t]{1,3})")
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*\Z")
 
 _PEM_BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----")
@@ -233,12 +241,146 @@ def _tokens(text: str, searched: str, shape: _Shape, found: list[Span], begun: l
         place = searched.find(anchor)
         while place >= 0:
             following = place + len(anchor)
-            match = shape.whole.match(searched, place)
-            if match and (shape.judge is None or shape.judge(text[slice(*match.span(match.lastindex or 0))])):
-                found.append(match.span(match.lastindex or 0))
-                following = match.end()
-            if (match := shape.begun.match(searched, place)) or (
-                match := shape.whole.match(searched, place) if following == len(text) else None
-            ):
+            if match := shape.whole.match(searched, place):
+                first, past = match.span(match.lastindex or 0)
+                if shape.judge is None or shape.judge(text[first:past]):
+                    found.append((first, past))
+                    following = match.end()
+                elif match.end() == len(text):
+                    begun.append(first)
+            # Besides a whole one too: of a password with an @ in it only the last @ is the end.
+            if match := shape.begun.match(searched, place):
                 begun.append(match.start(match.lastindex or 0))
             place = searched.find(anchor, following)
+
+
+def _assignments(text: str, lower: str, found: list[Span], begun: list[int]) -> None:
+    """NAME=value, "name": "value", name: value, --name value, for names that end like a secret's."""
+    for word in _NAME_ENDS:
+        place = lower.find(word)
+        while place >= 0:
+            past = place + len(word)
+            if word != "key" or _is_secret_key(lower, place):
+                past = _value(text, lower, place, past, found, begun)
+            place = lower.find(word, past)
+
+
+def _is_secret_key(lower: str, place: int) -> bool:
+    before = lower[max(0, place - 12) : place]
+    return before.removesuffix("_").removesuffix("-").endswith(_KEYS)
+
+
+def _value(text: str, lower: str, place: int, past: int, found: list[Span], begun: list[int]) -> int:
+    """Look at what may be the value of the name that ends with text[place:past]; from where to go on."""
+    separator = _SEPARATOR.match(text, past)
+    if separator is None or separator.end() == len(text):
+        return past
+    kind = separator[0].strip(" \t\\\"'")
+    if not kind and not _OPTION.search(lower, max(0, place - 40), past):
+        return past
+    # "=" without spaces is an assignment; the rest may be a sentence about tokens.
+    sure = kind == "=" and len(separator[0].lstrip("\\\"'")) == 1
+    start = separator.end()
+    run = _CAREFUL_RUN
+    if opening := _OPENING.match(text, start):
+        start = opening.end()
+        past_value = _quoted_end(text, start, opening[0])
+        quoted_name = separator[0][0] in "\\\"'"
+        sure = sure or quoted_name or text[place:past].lower() not in ("token", "key")
+        undecided = past_value >= len(text) or (past_value == len(text) - 1 and text[-1] == "\\")
+        value = text[start : min(past_value, start + _DECIDED)]
+        accepted = len(value) >= MIN_VALUE and value[0] not in "$<*{[%"
+    else:
+        if text[start] in "$<*{[(%":
+            return past
+        upper = text[place:past].isupper() and sure
+        if upper:
+            run = _RUN
+        value = run.match(text, start, start + _DECIDED)[0]  # type: ignore[index]
+        undecided = start + len(value) == len(text)
+        accepted = (
+            len(value) >= (1 if upper else MIN_VALUE)
+            and (upper or not _CALL.match(text, start))
+            and not _SMALL_NUMBER.match(text, start)
+        )
+        past_value = -1
+    if undecided:
+        begun.append(start)
+    if not accepted or value.lower() in _ORDINARY or not (sure or (len(value) >= 6 and _mixed(value))):
+        return past
+    if past_value < 0:
+        past_value = run.match(text, start).end()  # type: ignore[union-attr]
+    found.append((start, past_value))
+    return past_value
+
+
+def _quoted_end(text: str, start: int, quote: str) -> int:
+    """Where the quotes close, at the latest at the end of the line."""
+    if len(quote) == 1:
+        return _IN_QUOTES[quote].match(text, start).end()  # type: ignore[union-attr]
+    # The quote first: the next value like this one ends the search, as no distant end of the line would.
+    close = text.find(quote, start)
+    close = len(text) if close < 0 else close
+    line = text.find("\n", start, close)
+    return close if line < 0 else line
+
+
+def _private_keys(text: str, found: list[Span], begun: list[int]) -> None:
+    ends = list(_PEM_END.finditer(text))
+    if ends and ends[0].start() <= CONTEXT and (rest := _PEM_REST.match(text, 0, ends[0].start())):
+        # The text begins inside of a key.
+        found.append(rest.span())
+    which = 0
+    place = text.find("-----BEGIN ")
+    while place >= 0:
+        place += 1
+        if match := _PEM_BEGIN.match(text, place - 1):
+            start = match.end()
+            while which < len(ends) and ends[which].start() < start:
+                which += 1
+            if which < len(ends) and ends[which].end() - start <= CONTEXT:
+                found.append((start, ends[which].start()))
+                place = ends[which].end()
+            else:
+                found.append((start, _PEM_BODY.match(text, start).end()))  # type: ignore[union-attr]
+                if len(text) - start < CONTEXT:
+                    begun.append(start)
+        place = text.find("-----BEGIN ", place)
+
+
+_SECRET_WORDS = {
+    *("TOKEN", "TOKENS", "AUTHTOKEN", "SECRET", "SECRETS", "PASSWORD", "PASSWORDS", "PASSWD", "PASSPHRASE"),
+    *("PASS", "PASSCODE", "CREDENTIAL", "CREDENTIALS", "APIKEY", "AUTH", "COOKIE", "DSN", "JWT", "PAT"),
+}
+_HARMLESS_ENDS = {
+    *("FILE", "PATH", "DIR", "DIRECTORY", "SOCK", "SOCKET", "TTL", "TYPE", "NAME", "LENGTH", "SIZE", "LIMIT"),
+    *("COUNT", "EXPIRY", "EXPIRES", "HEADER", "ENABLED", "MODE", "METHOD", "ALGORITHM", "SECONDS", "MINUTES"),
+    *("HOURS", "TIMEOUT", "URL", "URI", "ENDPOINT", "HOST", "PORT", "REGION", "PREFIX"),
+}
+_SECRET_NAMES = {"AWS_ACCESS_KEY_ID", "DATABASE_URL", "MONGODB_URI", "REDIS_URL", "BROKER_URL"}
+_HARMLESS_NAMES = {"GPG_KEY", "HERMES_SESSION_KEY", "PWD", "OLDPWD"}
+
+
+def secret_names(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables whose names say that they are secrets, in order.
+
+    By the words of the name: GITHUB_TOKEN, DB_PASS, OPENAI_API_KEY, PROD_SECRET_2; not TOKEN_FILE or
+    MAX_TOKENS_LIMIT, PUBLIC_KEY, GPG_KEY (a fingerprint, in every Python image).
+    """
+    return tuple(sorted(filter(_is_secret_name, environ)))
+
+
+def _is_secret_name(name: str) -> bool:
+    upper = name.upper()
+    if upper in _SECRET_NAMES or upper.endswith(("WEBHOOK_URL", "CONNECTION_STRING")):
+        return True
+    words = [word for word in re.split(r"[^A-Z0-9]+", upper) if word]
+    if not words or upper in _HARMLESS_NAMES or words[-1] in _HARMLESS_ENDS:
+        return False
+    if words[0] == "MAX" and words[-1] == "TOKENS":
+        return False
+    if words[-1] == "PWD" or words[-1].endswith(("PASSWORD", "APIKEY", "SECRET", "TOKEN")):
+        return True
+    if any(words[at : at + 2] == [kind, "KEY"] for at, kind in enumerate(words) if kind.lower() in _KEYS):
+        return True
+    return (words[-1] == "KEY" and "PUBLIC" not in words) or not _SECRET_WORDS.isdisjoint(words)
