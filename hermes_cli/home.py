@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from .service_manager.filelock import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK
 from .service_manager.names import DEFAULT_PROFILE, validate_profile_name
 
 _SUN_PATH = 107
@@ -163,10 +164,11 @@ def save(path: Path, record: Record) -> None:
 def write_atomic(path: Path, data: bytes, *, mode: int) -> None:
     """Replace `path` by `data` in one step: readers see the old or the new, even after a power cut."""
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW | CLOEXEC | BINARY, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
+            if hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
             os.fsync(descriptor)
@@ -220,7 +222,7 @@ def not_a_profile(path: Path) -> str | None:
 
 
 def _read_no_follow(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | NOFOLLOW | CLOEXEC | NONBLOCK | BINARY)
     with os.fdopen(descriptor, "rb") as file:
         return file.read(1 << 20)
 
@@ -237,8 +239,10 @@ def _unknown_keys(path: Path, kind: type[Record]) -> dict[str, object]:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make renames and removals in `directory` survive a power cut (fsync(2))."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Make renames and removals in `directory` survive a power cut (fsync(2)); Windows does it by itself."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

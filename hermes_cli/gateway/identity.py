@@ -9,10 +9,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hermes_cli.service_manager.process_identity import boot_id, start_of
+
+__all__ = ["ProcessIdentity", "boot_id", "command_of", "init_start", "parent_of", "start_ticks"]
+
 _PROC = Path("/proc")
-_TICKS_FIELD = 19
-"""Index of starttime (proc(5), field 22) among the fields behind the command's closing parenthesis."""
 _PARENT_FIELD = 1
+"""Index of ppid (proc(5), field 4) among the fields behind the command's closing parenthesis."""
+_KILL: signal.Signals = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class ProcessIdentity:
         """Whether this very process still runs; a zombie does not."""
         if self.pid <= 0 or self.boot_id != boot_id():
             return False
-        if self.start:
+        if self.start or sys.platform == "win32":  # there, os.kill ends a process whatever the signal
             return start_ticks(self.pid) == self.start
         try:
             os.kill(self.pid, 0)
@@ -47,7 +51,7 @@ class ProcessIdentity:
         """SIGTERM, then SIGKILL after `grace` seconds. True once it is gone; PermissionError for others'."""
         handle = _open_pidfd(self)
         try:
-            for number, wait in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+            for number, wait in ((signal.SIGTERM, grace), (_KILL, 5.0)):
                 if not self._signal(handle, number) or self._gone_within(handle, wait):
                     return True
             return not self.is_alive()
@@ -59,7 +63,7 @@ class ProcessIdentity:
         if not self.is_alive():
             return False
         try:
-            if handle is not None:
+            if handle is not None and sys.platform == "linux":
                 signal.pidfd_send_signal(handle, number)
             else:
                 os.kill(self.pid, number)
@@ -68,7 +72,7 @@ class ProcessIdentity:
         return True
 
     def _gone_within(self, handle: int | None, seconds: float) -> bool:
-        if handle is not None:
+        if handle is not None and sys.platform == "linux":
             import select
 
             poll = select.poll()
@@ -84,25 +88,14 @@ class ProcessIdentity:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When `pid` began, in clock ticks after boot; None for a zombie, for none, or where /proc is not."""
-    fields = _stat(pid)
-    if fields is None or fields[0] in (b"Z", b"X"):
-        return None
-    return int(fields[_TICKS_FIELD])
+    """When `pid` began, in the system's unit (Linux: clock ticks after boot); None for a zombie and none."""
+    return start_of(pid)
 
 
 def parent_of(pid: int) -> int | None:
     """The parent's pid, or None where there is no such process."""
     fields = _stat(pid)
     return int(fields[_PARENT_FIELD]) if fields else None
-
-
-def boot_id() -> str:
-    """Changes with every boot of the kernel; empty where the system has none."""
-    try:
-        return (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""
 
 
 def init_start() -> int:

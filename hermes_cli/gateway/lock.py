@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 
 from hermes_cli.home import Home
+from hermes_cli.service_manager.filelock import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK, open_lock_file, try_lock
 
 from .identity import ProcessIdentity, parent_of
 
@@ -27,7 +27,7 @@ class AlreadyRunningError(Exception):
 
 
 class HomeLock:
-    """The lock of one home. flock(2), so that it ends with its holder, however that ends."""
+    """The lock of one home. It ends with its holder, however that ends."""
 
     def __init__(self, home: Home) -> None:
         self._path = home.lock
@@ -36,13 +36,11 @@ class HomeLock:
     def acquire(self) -> None:
         """Take the lock and write this process into it; raises `AlreadyRunningError` or OSError."""
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = open_lock_file(self._path)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _read(descriptor)
-            os.close(descriptor)
-            raise AlreadyRunningError(holder if holder and holder.is_alive() else None) from None
+            if not try_lock(descriptor):
+                holder = _read(descriptor)
+                raise AlreadyRunningError(holder if holder and holder.is_alive() else None)
         except BaseException:
             os.close(descriptor)
             raise
@@ -53,7 +51,8 @@ class HomeLock:
         # On a full disk the lock itself still holds; only its reader learns no pid.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{me.pid}\n{me.start}\n{me.boot_id}\n".encode(), 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, f"{me.pid}\n{me.start}\n{me.boot_id}\n".encode())
 
     def release(self) -> None:
         if self._descriptor >= 0:
@@ -68,7 +67,7 @@ def holder_of(home: Home) -> ProcessIdentity | None:
     Only a holder writes the file, and its identity ends with its process.
     """
     try:
-        descriptor = os.open(home.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(home.lock, os.O_RDONLY | CLOEXEC | NOFOLLOW | NONBLOCK | BINARY)
     except OSError:
         return None
     try:
@@ -86,7 +85,8 @@ def is_orphan(holder: ProcessIdentity) -> bool:
 
 def _read(descriptor: int) -> ProcessIdentity | None:
     try:
-        pid, start, boot = os.pread(descriptor, 256, 0).decode("ascii").split("\n")[:3]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        pid, start, boot = os.read(descriptor, 256).decode("ascii").split("\n")[:3]
         return ProcessIdentity(int(pid), int(start), boot)
     except (OSError, ValueError):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -61,10 +61,9 @@ class Runtime:
 
     def free_bytes(self) -> int | None:
         try:
-            volume = os.statvfs(self.home.path)
+            return shutil.disk_usage(self.home.path).free
         except OSError:
             return None
-        return volume.f_bavail * volume.f_frsize
 
     def status(self) -> GatewayStatus:
         record = self.reporter.record

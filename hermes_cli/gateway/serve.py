@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def _listen_to_signals(prepared: Prepared, ending: asyncio.Event, hurry: asyncio
 
     loop = asyncio.get_running_loop()
     for number in ENDING:
-        loop.add_signal_handler(number, requested)
+        try:
+            loop.add_signal_handler(number, requested)
+        except NotImplementedError:  # Windows' loops have none
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(requested))
     if prepared.signals.hand_over():
         ending.set()
 

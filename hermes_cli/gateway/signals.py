@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
+import socket
 import time
 from types import FrameType
 
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""A terminal that closes (SIGHUP) ends a gateway as orderly as anybody else."""
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+)
+"""A terminal that closes (SIGHUP) ends a gateway as orderly as anybody else; Windows asks by SIGBREAK."""
 
 
 class EarlySignals:
@@ -17,12 +19,13 @@ class EarlySignals:
 
     def __init__(self) -> None:
         self.requested = False
-        self._reader, self._writer = os.pipe()
+        # Sockets, for on Windows nothing else can be selected.
+        self._reader, self._writer = socket.socketpair()
         for end in (self._reader, self._writer):
-            os.set_blocking(end, False)
+            end.setblocking(False)
         for number in ENDING:
             signal.signal(number, self._caught)
-        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until asked to end; True in the latter case."""
@@ -36,8 +39,8 @@ class EarlySignals:
 
     def hand_over(self) -> bool:
         """Called once the loop's own handlers are in place; True where a signal came before that."""
-        os.close(self._reader)
-        os.close(self._writer)
+        self._reader.close()
+        self._writer.close()
         return self.requested
 
     def _caught(self, number: int, frame: FrameType | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from hermes_cli.home import Home
+from hermes_cli.service_manager.filelock import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK, try_lock
 
 Event = Literal["exited", "crashed", "parked", "ready", "draining", "registered", "unregistered"]
 
@@ -75,7 +75,7 @@ def read_events(root: Path | None = None, follow: bool = False) -> Iterator[Supe
         return
     for name in (path.with_name(path.name + ".1"), path):
         try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = os.open(name, os.O_RDONLY | NOFOLLOW | CLOEXEC | NONBLOCK | BINARY)
         except OSError:
             continue
         with os.fdopen(descriptor, "rb") as file, contextlib.suppress(OSError):
@@ -106,13 +106,15 @@ def _decoded(lines: Iterator[bytes] | list[bytes]) -> Iterator[SupervisionEvent]
 
 
 def _append(path: Path, line: bytes) -> None:
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | CLOEXEC | NOFOLLOW | NONBLOCK | BINARY
     descriptor = os.open(path, flags, 0o644)
     try:
         size = os.fstat(descriptor).st_size
         # A line torn by a full disk must not swallow this one.
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            line = b"\n" + line
+        if size:
+            os.lseek(descriptor, size - 1, os.SEEK_SET)
+            if os.read(descriptor, 1) != b"\n":
+                line = b"\n" + line
         os.write(descriptor, line)
         if size + len(line) > ROTATE_AT:
             _rotate(path, descriptor)
@@ -123,7 +125,8 @@ def _append(path: Path, line: bytes) -> None:
 def _rotate(path: Path, descriptor: int) -> None:
     """Rename the full file away, once: whoever comes second sees another inode and leaves it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not try_lock(descriptor):
+            return
     except OSError:
         return
     with contextlib.suppress(OSError):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from hermes_cli.service_manager.filelock import CLOEXEC, NOFOLLOW, open_lock_file, try_lock
 from hermes_cli.service_manager.names import DEFAULT_PROFILE
 
 from .errors import ProfileError
@@ -26,7 +26,7 @@ def profiles_lock(root: Path, *, wait: float = _WAIT) -> Iterator[None]:
     """
     path = root / "run" / "profiles.lock"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = open_lock_file(path)
     try:
         if not _flock(descriptor, wait):
             raise ProfileError(
@@ -43,7 +43,7 @@ def profiles_lock(root: Path, *, wait: float = _WAIT) -> Iterator[None]:
 def claimed(directory: Path, *, wait: float = 0.0) -> Iterator[bool]:
     """Mark `directory` as being worked on while this process lives; yields False where another one does."""
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(directory, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | CLOEXEC | NOFOLLOW)
     except OSError:
         # Gone meanwhile, or nothing that this user may work on.
         yield False
@@ -57,12 +57,8 @@ def claimed(directory: Path, *, wait: float = 0.0) -> Iterator[bool]:
 def _flock(descriptor: int, wait: float) -> bool:
     """Lock within `wait` seconds. flock(2) knows no deadline, and SIGALRM is the main program's to use."""
     deadline = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_LOOK)
-        else:
-            return True
+    while not try_lock(descriptor):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_LOOK)
+    return True
