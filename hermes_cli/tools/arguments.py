@@ -94,13 +94,10 @@ def command(name: str, value: Any) -> str:
 
 
 def identifier(name: str, value: Any) -> str:
-    """The id of a process. Twelve digits arrive as a number, a prefix may be quoted twice."""
+    """The id of a process. Twelve digits arrive as a number, a prefix may be quoted twice; empty is none."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    found = text(name, value).strip().strip("\"'`").strip()
-    if not found:
-        raise ArgumentError(f"{name} is empty; process(action='list') shows the ids")
-    return found[:200]
+    return text(name, value).strip().strip("\"'`").strip()[:200]
 
 
 def word(name: str, value: Any) -> str:

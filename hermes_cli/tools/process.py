@@ -67,7 +67,7 @@ class Process:
         """Raises `ArgumentError`; what the process layer refuses is a result."""
         values, warnings = arguments.parse(raw, _ARGUMENTS)
         action = self._action(values)
-        given = values.get("session_id")
+        given = values.get("session_id") or None
         try:
             rows = self._registry.list(**_scope(context))
             if action == "list":

@@ -24,8 +24,10 @@ _EXPECTED_OS_ERRORS = {
 
 
 def plain(answer: object, **more: object) -> Result:
-    """An answer of the process layer as plain data, with what is not None of `more`."""
+    """An answer of the process layer as plain data, with what is not empty of `more`."""
     result: Result = to_json(answer)
+    if not result.get("warnings", True):
+        del result["warnings"]
     return result | {key: value for key, value in more.items() if value not in (None, [], ())}
 
 

@@ -104,11 +104,11 @@ def _parse(source: bytes, seconds: float) -> Node:
     def piece(offset: int, _point: object) -> bytes:
         return source[offset : offset + 8192]
 
-    def in_time(*_progress: object) -> bool:
-        return time.monotonic() < deadline
+    def too_late(*_progress: object) -> bool:
+        return time.monotonic() >= deadline
 
     try:
-        return Parser(_bash()).parse(piece, progress_callback=in_time).root_node
+        return Parser(_bash()).parse(piece, progress_callback=too_late).root_node
     except ValueError as error:
         raise UnreadableError("it takes too long to read") from error
 

@@ -202,7 +202,9 @@ class Terminal:
         why = f"it took longer than {patience:g} s" if waited.status == "timeout" else "it was interrupted"
         killed = self._kill(session_id)
         if killed.status == "already_exited":
-            return {"status": "exited"} | plain(killed, session_id=None) | {"status": "exited"}
+            fields = plain(killed)
+            ended: Result = {key: fields[key] for key in ("exit_code", "signal") if key in fields}
+            return {"status": "exited", **ended}
         result: Result = {"status": waited.status, "exit_code": killed.exit_code, "signal": killed.signal}
         if killed.status == "killed":
             told = f"{why} and was killed with all that it started; nothing of it runs any more"

@@ -285,6 +285,9 @@ HARMLESS = [
     '"$CC" -o x x.c',
     "hermes gateway status",
     "hermes config get tools.approved_commands",
+    "trap '' TERM; sh -c 'trap \"\" TERM; echo $$ >> p; while :; do sleep 1; done' & setsid sh -c 'sleep 9' &",
+    "cat > x.py <<'E'\n" + "print('an ordinary line of a file', 1, {2: 3})\n" * 1000 + "E\npython3 x.py",
+    "; ".join(f"echo {number} > file{number}" for number in range(500)),
     "",
     "   \n",
 ]  # fmt: skip

@@ -79,6 +79,10 @@ def test_a_list_has_the_names_that_callers_rely_on() -> None:
     assert (row["status"], row["exit_code"], row["output_preview"]) == ("exited", 2, "hello")
 
 
+def test_a_list_does_not_mind_an_empty_id() -> None:
+    assert len(Case()("list", session_id="")["processes"]) == 1
+
+
 def test_wait_answers_with_exit_code_and_output() -> None:
     case = Case(output="hello")
     assert case("wait", timeout="0.01")["status"] == "timeout"
@@ -166,6 +170,7 @@ def test_what_the_process_layer_refuses_is_a_sentence(
         ({"action": "dance"}, "no action 'dance'"),
         ({"action": "start", "command": "ls"}, "terminal"),
         ({"action": "poll"}, "session_id is missing"),
+        ({"action": "poll", "session_id": " "}, "session_id is missing"),
         ({"action": "log", "session_id": "proc_1", "limit": "many"}, "limit must be a whole number"),
         ({"action": "wait", "session_id": "proc_1", "timeout": -1}, "0 or more"),
     ],
