@@ -39,6 +39,7 @@ COMMANDS = {
     "down": Lazy("container:down", "Stop the Hermes container on this host; its volume stays."),
     "gateway": Lazy("gateway:gateway", "Start, stop, follow and list gateways."),
     "main": Lazy("watch:main", "Print a summary, then each supervision event in plain words."),
+    "process": Lazy("process:process", "Start, follow and end background processes."),
     "profile": Lazy("profile:profile", "Create, delete, list, show and rename profiles."),
     "status": Lazy("status:status", "Show what every service is meant to do and does."),
     "up": Lazy("container:up", "Start the Hermes container on this host."),
@@ -184,11 +185,12 @@ def _report(error: Exception) -> int:
         traceback.print_exception(error)
     from hermes_cli.config import ConfigError
     from hermes_cli.home import HomeError
+    from hermes_cli.processes.errors import ProcessError
     from hermes_cli.profiles import ProfileError
 
     if isinstance(error, ConfigError):
         message, code = str(error), EXIT_CONFIG
-    elif isinstance(error, (ServiceError, HomeError, ProfileError)):
+    elif isinstance(error, (ServiceError, HomeError, ProfileError, ProcessError)):
         message, code = str(error), EXIT_FAILURE
     elif isinstance(error, OSError):
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""

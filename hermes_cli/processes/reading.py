@@ -68,8 +68,16 @@ def tail_text(spool: Spool, size: int, redactor: Redactor) -> Text:
 
 def line_text(lines: list[bytes], redactor: Redactor) -> str:
     """Lines of a log as one text."""
-    joined = b"\n".join(lines).decode("utf-8", "surrogateescape")
-    return _shown(redactor.text(_ESCAPE.sub("", joined)))
+    return _shown(redactor.text(_stripped(b"\n".join(lines))))
+
+
+def stripped(data: bytes) -> str:
+    """Bytes as text without escape sequences. Nothing is redacted yet."""
+    return _shown(_stripped(data))
+
+
+def _stripped(data: bytes) -> str:
+    return _ESCAPE.sub("", data.decode("utf-8", "surrogateescape"))
 
 
 def _clean(before: bytes, data: bytes, redactor: Redactor, *, hold: bool, cut: bool) -> tuple[str, int]:

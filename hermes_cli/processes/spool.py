@@ -28,6 +28,11 @@ class Record:
     def end(self) -> int:
         return self.offset + len(self.data)
 
+    def behind(self, offset: int) -> Record:
+        """What of it comes from `offset` on."""
+        cut = max(0, offset - self.offset)
+        return Record(self.offset + cut, self.stream, self.time, self.data[cut:]) if cut else self
+
 
 @dataclass(frozen=True)
 class Chunk:
