@@ -1,0 +1,71 @@
+"""What can be wrong with a request about a run, as types with stable codes."""
+
+from __future__ import annotations
+
+
+class RunError(Exception):
+    """Anything that could not be done with a run. `code` is stable; the message says what to do."""
+
+    code = "run_error"
+
+
+class NoSuchRunError(RunError):
+    code = "run_not_found"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"there is no run {run_id!r}; 'hermes run list' shows all")
+        self.run_id = run_id
+
+
+class NoSuchSessionError(RunError):
+    code = "session_not_found"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"there is no session {session_id!r}; 'hermes session list' shows all")
+        self.session_id = session_id
+
+
+class SessionBusyError(RunError):
+    """The session has an active run, and the policy is to refuse another."""
+
+    code = "session_busy"
+
+    def __init__(self, session_id: str, run_id: str) -> None:
+        super().__init__(
+            f"session {session_id} is busy with {run_id}: wait for it, cancel it, "
+            "or queue behind it (on_conflict: queue)"
+        )
+        self.session_id = session_id
+        self.run_id = run_id
+
+
+class KeyReusedError(RunError):
+    """An idempotency key that was given with another body."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self, key: str, run_id: str) -> None:
+        super().__init__(f"the idempotency key {key!r} was used for another request, which is {run_id}")
+        self.key = key
+        self.run_id = run_id
+
+
+class BadCursorError(RunError):
+    """A cursor that is not one of this run's. `kind`: malformed, foreign, ahead or expired."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.code = f"cursor_{kind}"
+
+
+class RunEndedError(RunError):
+    """An event for a run that has its terminal one."""
+
+    code = "run_ended"
+
+
+class StoreError(RunError):
+    """The store itself: a full disk, a damaged file, a version from the future."""
+
+    code = "store_unusable"
