@@ -11,6 +11,7 @@ from tests.hosts.backends import BACKENDS, Backend, Service, chosen, make
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only(name, …): the case is for these backends")
     config.addinivalue_line(
         "markers", "needs(trait): the case is for backends with that trait (backends.Traits)"
     )
@@ -21,12 +22,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     wanted = [mark.args[0] for mark in metafunc.definition.iter_markers("needs")]
     names = [name for name in chosen() if all(getattr(BACKENDS[name][1], trait) for trait in wanted)]
+    for mark in metafunc.definition.iter_markers("only"):
+        wanted += mark.args
+        names = [name for name in names if name in mark.args]
     # One worker has all of a backend: a container each, not one for every worker.
     values = [pytest.param(name, marks=pytest.mark.xdist_group(f"hosts-{name}")) for name in names]
     if not values:
-        values = [
-            pytest.param("none", marks=pytest.mark.skip(f"no chosen backend is {' and '.join(wanted)}"))
-        ]
+        values = [pytest.param("none", marks=pytest.mark.skip(f"no chosen backend is {' or '.join(wanted)}"))]
     metafunc.parametrize("backend", values, indirect=True)
 
 

@@ -66,6 +66,8 @@ class Traits:
     """The least seconds between the starts of a crash loop, under `POLICY`: first to second, and so on."""
     runs_before_parked: int = 5
     """How often what crashes at once is run until it is parked."""
+    runs_more: int = 0
+    """And how often more at most: s6 counts in whole seconds since the start that was asked for."""
     parked_within: float = 10.0
     """Seconds that takes, at most."""
 
@@ -83,9 +85,11 @@ class Backend(Protocol):
 
     name: str
     traits: Traits
-    manager: ServiceManager
     directory: Path
     """One directory for each service, which it and the tests may write, under the same path for both."""
+
+    @property
+    def manager(self) -> ServiceManager: ...
 
     def another(self) -> ServiceManager:
         """A second manager that does not wait for the first, as another command's would not."""
@@ -193,6 +197,7 @@ BACKENDS: dict[str, tuple[str, Traits]] = {
             finds_edits=False,
             gaps=(),
             runs_before_parked=10,
+            runs_more=1,
             parked_within=20.0,
         ),
     ),
