@@ -59,9 +59,13 @@ class Supervisor:
         if not try_lock(lock):
             self._say("another supervisor of this service runs; this one has nothing to do")
             return 0
-        control = Control(self._directory, self._report)
+        control = None
         try:
-            control.start()
+            try:
+                control = Control(self._directory, self._report)
+                control.start()
+            except OSError as error:  # a full disk: signals reach it still
+                self._say(f"takes no orders: {error.strerror}")
             if not self._begin():
                 return 0
             pump = Pump(RotatingLog(Path(self._spec.log)))
@@ -70,7 +74,8 @@ class Supervisor:
             pump.drain(_LAST_WORDS)
             return 0
         finally:
-            control.close()
+            if control is not None:
+                control.close()
             self._finish()
             os.close(lock)
 
@@ -85,7 +90,7 @@ class Supervisor:
 
     def _decide(self, order: Order | None, held: bool) -> bool:
         previous = State.load(self._directory)
-        left = self._end_leftover(previous)
+        self._end_leftover(previous)
         boot = boot_id()
         same_boot = previous is not None and previous.boot == boot
         self._state = previous or State()
@@ -102,34 +107,37 @@ class Supervisor:
             self._settle("parked", previous.reason)
             return False
         if previous is not None and same_boot and previous.phase in (*LIVE, "stopping") and not held:
-            return self._resume(previous, left)
+            return self._resume(previous)
         if held or not self._spec.start_at_boot:
             self._settle("stopped")
             return False
         return True
 
-    def _resume(self, previous: State, left: bool) -> bool:
+    def _resume(self, previous: State) -> bool:
         """Go on where a supervisor of this boot was killed."""
         if previous.phase == "stopping":
             self._settle("stopped")
             return False
         self._say(f"an earlier supervisor was killed while the service was {previous.phase}")
-        if previous.phase != "backing_off" and previous.launched and not left:  # it ended while nobody looked
+        if previous.phase != "backing_off" and previous.launched:  # it ended while nobody looked
             return self._ended(None, None) and not self._back_off(self._delay)
         return True
 
-    def _end_leftover(self, previous: State | None) -> bool:
+    def _end_leftover(self, previous: State | None) -> None:
         if previous is None:
-            return False
+            return
         remove_socket(previous.notify_directory)
         if previous.child is None or not previous.child.alive():
-            return False
+            return
         self._say(f"ends process {previous.child.pid}, which an earlier supervisor left")
-        self._state = previous
+        # On record before it is done: what this one ends, no later one takes for an end of its own.
+        previous.launched = False
+        with contextlib.suppress(OSError):
+            previous.save(self._directory)
         try:
-            return end_leftover(previous.child, self._spec)
-        except PermissionError:
-            return False
+            end_leftover(previous.child, self._spec)
+        except PermissionError as error:
+            self._say(f"cannot end process {previous.child.pid}: {error.strerror}")
 
     # Its life
 
