@@ -111,8 +111,18 @@ remove_slot() {
   if [ -d "$slot" ]; then
     rm -rf "$gone"
     mkdir -p "$scandir/.gone"
+    waits=''
+    for part in '' /log; do
+      # What nothing supervises has nobody who lets go of it; a directory that is not ours may have no logger.
+      ! s6-svok "$slot$part" 2>/dev/null || waits="$waits $gone$part/event x"
+    done
     mv -T "$slot" "$gone" || return
-    s6-ftrig-listen -a -t "$answer_within" "$gone/event" x "$gone/log/event" x '' s6-svscanctl -an "$scandir"
+    if [ -n "$waits" ]; then
+      # shellcheck disable=SC2086
+      s6-ftrig-listen -a -t "$answer_within" $waits '' s6-svscanctl -an "$scandir"
+    else
+      s6-svscanctl -an "$scandir"
+    fi
     status=$?
   fi
   [ ! -d "$gone" ] || rm -rf "$gone"
