@@ -14,7 +14,7 @@ from . import inline_code, wrappers
 from .danger_paths import is_whole, redirect
 from .danger_rules import DANGERS, RULES, rule_of
 from .program_arguments import flags, names, operands
-from .shell_reading import Command, Script, UnreadableError, Word, constant_output, read
+from .shell_reading import Command, Script, UnreadableError, Word, piped_output, read
 from .shell_words import ansi_c
 
 _MAX_NESTED = 6
@@ -35,6 +35,7 @@ _SQL_CLIENTS = names(
     "cqlsh usql pgcli mycli litecli redis-cli valkey-cli cockroach bq snowsql sqlplus isql influx"
 )
 _SQL_OPTIONS = re.compile(r"--?(?:command|execute|query|sql|eval)(?:=(.*))?", re.DOTALL)
+_RESERVED = names("if then elif else while until do ! { (")
 _KNOWN = (
     frozenset(RULES) | wrappers.SHELLS | frozenset(_INTERPRETERS) | _SQL_CLIENTS | {"sudo", "env", "xargs"}
 )
@@ -93,8 +94,8 @@ class _Checking:
         self._readings = 0
         self._downloads: set[str] = set()
 
-    def script(self, text: str, stdin: str | None, depth: int, upstream: tuple[Command, ...] = ()) -> None:
-        """Check a text that a shell runs. `upstream`: commands whose output the shell reads besides."""
+    def script(self, text: str, stdin: str | None, depth: int, within: Command | None = None) -> None:
+        """Check a text that a shell runs; `within` is the command that runs the shell."""
         import time
 
         self._readings += 1
@@ -103,7 +104,8 @@ class _Checking:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise UnreadableError("it takes too long to read")
-        script = read(text, stdin=stdin, seconds=left)
+        script = read(text, within.variables if within else None, stdin=stdin, seconds=left)
+        upstream = within.producers if within else ()
         self.detaches = self.detaches or (script.detaches and depth == 0)
         self._fork_bomb(script, text)
         for command in script.commands:
@@ -129,11 +131,16 @@ class _Checking:
         self._run(command.words, command, depth, shown)
 
     def _run(self, words: list[Word], command: Command, depth: int, shown: str) -> None:
+        # Where the grammar stumbled (`time if …`, `coproc { …`) a reserved word passes for a program.
+        while words and words[0].text in _RESERVED:
+            words = words[1:]
         if not words:
             return
         if depth > _MAX_NESTED:
             raise UnreadableError("it holds too many commands within commands")
         name = words[0].text.rpartition("/")[2].lower()
+        if words[0].bare is not None and name not in _KNOWN:
+            name = words[0].bare.rpartition("/")[2].lower() or name
         args = [word.text for word in words[1:]]
         self.programs.add(name)
         if name == "sleep":
@@ -153,13 +160,13 @@ class _Checking:
         elif name in ("awk", "gawk", "mawk"):
             self._code(" ".join(args), depth, shown)
         elif name in ("at", "batch") and command.stdin is not None:
-            self.script(command.stdin, None, depth + 1)
+            self.script(command.stdin, None, depth + 1, command)
         self._sql(name, args, command, shown)
         if name == "eval" and (key := self._origin(command_of(words))):
             self._add(key, shown)
         for inner in wrappers.inner(name, words[1:], _KNOWN):
             if inner.script is not None:
-                self.script(inner.script, command.stdin, depth + 1, command.producers)
+                self.script(inner.script, command.stdin, depth + 1, command)
             else:
                 rest = inner.words
                 if name == "xargs":
@@ -168,24 +175,22 @@ class _Checking:
 
     def _shell(self, name: str, words: list[Word], command: Command, depth: int, shown: str) -> None:
         args = [word.text for word in words[1:]]
-        text, file = (
-            wrappers.script_of(name, args) if name in wrappers.SHELLS else (None, args[0] if args else "")
-        )
+        text, file = wrappers.script_of(name, args)
+        inside = Command([], variables=command.variables)
         if text is not None:
             self._add(self._origin(command_of(words)), shown)
-            self.script(text, command.stdin, depth + 1, command.producers)
+            self.script(text, command.stdin, depth + 1, command)
         elif file is not None:
             self._add(self._origin(command_of(words)), shown)
             if posixpath.basename(file) in self._downloads:
                 self._add("remote_script", shown)
-            given = [constant_output(word.producers) for word in words[1:]]
-            for known in given:
-                if known is not None:
-                    self.script(known, None, depth + 1)
+            for word in words[1:]:
+                if (known := piped_output(word.producers)) is not None:
+                    self.script(known, None, depth + 1, inside)
         else:
             self._add(self._origin(command.producers), shown)
             if command.stdin is not None:
-                self.script(command.stdin, None, depth + 1)
+                self.script(command.stdin, None, depth + 1, inside)
         if flags(args, "i") and any(path.startswith("/dev/tcp") for _, path in command.redirects):
             self._add("reverse_shell", shown)
 

@@ -12,7 +12,7 @@ import functools
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .shell_words import ansi_c, braces, coarsely, in_quotes, unescaped
 
@@ -25,6 +25,10 @@ _SECONDS = 1.0
 """Some hostile texts take the parser quadratic time."""
 _MAX_DEPTH = 60
 """Levels of nesting; people stay below ten."""
+_MOST_VARIABLES = 500
+_LONGEST_VALUE = 4096
+_MOST_GROWN = 4 * MAX_BYTES
+"""Bytes of all words together: `a=$a$a` doubles with each repetition."""
 _SPLIT = "\ue000"
 """Stands for a blank that the shell would split a word at."""
 _STATEMENTS = frozenset({"pipeline", "list", "command", "redirected_statement", "compound_statement"})
@@ -41,6 +45,16 @@ class Word:
     text: str
     producers: tuple[Command, ...] = ()
     """The commands whose output is part of it."""
+    bare: str | None = None
+    """The text without what cannot be known, where there is such: an empty variable hides nothing."""
+
+
+class _Part(NamedTuple):
+    """A piece of a word."""
+
+    text: str
+    producers: tuple[Command, ...] = ()
+    unknown: bool = False
 
 
 @dataclass(slots=True)
@@ -54,6 +68,8 @@ class Command:
     """What it reads, where that is written in the command itself."""
     producers: tuple[Command, ...] = ()
     """The commands whose output it reads."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """What is known of the variables it sees."""
 
     @property
     def name(self) -> str:
@@ -123,6 +139,7 @@ class _Reader:
     def __init__(self, source: bytes, variables: dict[str, str], stdin: str | None) -> None:
         self.source = source
         self.variables = variables
+        self._grown = 0
         self.script = Script()
 
     def visit(self, node: Node, given: _Input, depth: int) -> None:
@@ -149,7 +166,7 @@ class _Reader:
             case "comment" | "heredoc_body" | "heredoc_start" | "heredoc_end":
                 pass
             case "for_statement":
-                self.variables.pop(self._raw(node.child_by_field_name("variable")), None)
+                self._set(self._raw(node.child_by_field_name("variable")), None)
                 self._children(node, given, depth)
             case _:
                 self._children(node, given, depth)
@@ -166,29 +183,34 @@ class _Reader:
             before = len(self.script.commands)
             self.visit(stage, given, depth)
             made = tuple(self.script.commands[before:])
-            given = _Input(constant_output(made), (*given.producers, *made))
+            given = _Input(piped_output(made), (*given.producers, *made))
 
     def _command(self, node: Node, given: _Input, depth: int) -> None:
         words: list[Word] = []
         redirects: list[Node] = []
+        own = dict[str, str]()
         for child in node.named_children:
             if child.type.endswith("_redirect"):
                 redirects.append(child)
             elif child.type == "variable_assignment":
-                # It holds for this command alone, but a substitution in it runs.
-                self._value(child, depth)
+                value = self._value(child, depth)
+                if value is not None:
+                    own[self._raw(child.child_by_field_name("name"))] = value
             elif child.type == "command_name":
                 for part in child.named_children:
                     words += self._words(part, depth)
             elif child.type != "comment":
                 words += self._words(child, depth)
-        self._add(words, redirects, given, depth)
+        self._add(words, redirects, given, own, depth)
 
-    def _add(self, words: list[Word], redirects: list[Node], given: _Input, depth: int) -> None:
+    def _add(
+        self, words: list[Word], redirects: list[Node], given: _Input, own: dict[str, str], depth: int
+    ) -> None:
         files: list[tuple[str, str]] = []
         for redirect in redirects:
             given = self._redirect(redirect, given, files, depth)
-        command = Command(words, files, given.text, given.producers)
+        seen = {**self.variables, **own} if own else self.variables
+        command = Command(words, files, given.text, given.producers, seen)
         if words or files:
             self.script.commands.append(command)
         for redirect in redirects:
@@ -244,17 +266,19 @@ class _Reader:
             return
         for child in redirect.named_children:
             if child.type == "pipeline":
-                self._pipeline(child.named_children, _Input(constant_output(made), made), depth)
+                self._pipeline(child.named_children, _Input(piped_output(made), made), depth)
             elif child.type in _STATEMENTS:
                 self.visit(child, _Input(), depth)
 
     def _assign(self, node: Node, depth: int) -> None:
-        name = self._raw(node.child_by_field_name("name"))
-        value = self._value(node, depth)
-        if value is None or "$" in value or "`" in value:
-            self.variables.pop(name, None)
-        else:
-            self.variables[name] = value
+        self._set(self._raw(node.child_by_field_name("name")), self._value(node, depth))
+
+    def _set(self, name: str, value: str | None) -> None:
+        # Commands keep the dictionary of their moment, so a change makes a new one.
+        changed = {key: known for key, known in self.variables.items() if key != name}
+        if value is not None and len(value) <= _LONGEST_VALUE and len(changed) < _MOST_VARIABLES:
+            changed[name] = value
+        self.variables = changed
 
     def _value(self, node: Node, depth: int) -> str | None:
         value = node.child_by_field_name("value")
@@ -263,32 +287,39 @@ class _Reader:
         if value.type == "array":
             self._substitutions(value, depth)
             return None
-        return "".join(text for text, _ in self._parts(value, depth, quoted=True))
+        parts = self._parts(value, depth, quoted=True)
+        return None if any(part.unknown for part in parts) else "".join(part.text for part in parts)
 
     def _words(self, node: Node, depth: int) -> list[Word]:
         """The words that `node` becomes: several where the shell splits a variable, none for an empty one."""
         parts = self._parts(node, depth, quoted=False)
-        text = "".join(text for text, _ in parts)
-        producers = tuple(command for _, made in parts for command in made)
+        text = "".join(part.text for part in parts)
+        self._grown += len(text)
+        if self._grown > _MOST_GROWN:
+            raise UnreadableError("its variables make it too long")
+        producers = tuple(command for part in parts for command in part.producers)
+        bare = (
+            "".join(part.text for part in parts if not part.unknown) if "$" in text or "`" in text else None
+        )
         raw = self._raw(node)
         if "{" in raw and not set(raw) & set("'\"$`\\"):
             return [Word(word, producers) for word in braces(raw)]
         if _SPLIT not in text:
-            return [Word(text, producers)]
+            return [Word(text, producers, bare)]
         return [Word(piece, producers) for piece in text.split(_SPLIT) if piece]
 
-    def _parts(self, node: Node, depth: int, *, quoted: bool) -> list[tuple[str, tuple[Command, ...]]]:
+    def _parts(self, node: Node, depth: int, *, quoted: bool) -> list[_Part]:
         if depth > _MAX_DEPTH:
             raise UnreadableError("it is nested too deeply")
         depth += 1
         raw = self._raw(node)
         match node.type:
             case "word":
-                return [(re.sub(r"\\(\n)?", "", raw) if raw.endswith("\\") else unescaped(raw), ())]
+                return [_Part(unescaped(raw))]
             case "raw_string":
-                return [(raw[1:-1], ())]
+                return [_Part(raw[1:-1])]
             case "ansi_c_string":
-                return [(ansi_c(raw[2:-1]), ())]
+                return [_Part(ansi_c(raw[2:-1]))]
             case "string" | "translated_string":
                 return self._filled(node, depth)
             case "concatenation":
@@ -296,51 +327,51 @@ class _Reader:
                     part for child in node.named_children for part in self._parts(child, depth, quoted=quoted)
                 ]
             case "simple_expansion" | "expansion":
-                return [(self._expansion(node, depth, quoted=quoted), ())]
+                return self._expansion(node, depth, quoted=quoted)
             case "command_substitution" | "process_substitution":
                 before = len(self.script.commands)
                 self._children(node, _Input(), depth)
                 made = tuple(self.script.commands[before:])
                 known = constant_output(made) if node.type == "command_substitution" else None
                 if known is None:
-                    return [("/dev/fd/63" if node.type == "process_substitution" else raw, made)]
-                return [(known if quoted else _SPLIT.join(known.split()), made)]
+                    return [_Part("/dev/fd/63" if node.type == "process_substitution" else raw, made, True)]
+                return [_Part(known if quoted else _SPLIT.join(known.split()), made)]
             case _:
                 self._substitutions(node, depth)
-                return [(raw, ())]
+                return [_Part(raw)]
 
-    def _filled(self, node: Node, depth: int) -> list[tuple[str, tuple[Command, ...]]]:
+    def _filled(self, node: Node, depth: int) -> list[_Part]:
         """The parts of a string in double quotes, and the blanks between them that the grammar leaves out."""
-        found: list[tuple[str, tuple[Command, ...]]] = []
+        found: list[_Part] = []
         start = node.start_byte + (2 if node.type == "translated_string" else 1)
         for child in node.named_children:
             if child.type == "string" and node.type == "translated_string":
                 return self._filled(child, depth)
             if child.type == "string_content":
                 continue
-            found.append((in_quotes(self._text(start, child.start_byte)), ()))
+            found.append(_Part(in_quotes(self._text(start, child.start_byte))))
             found += self._parts(child, depth, quoted=True)
             start = child.end_byte
-        found.append((in_quotes(self._text(start, node.end_byte - 1)), ()))
+        found.append(_Part(in_quotes(self._text(start, node.end_byte - 1))))
         return found
 
-    def _expansion(self, node: Node, depth: int, *, quoted: bool) -> str:
+    def _expansion(self, node: Node, depth: int, *, quoted: bool) -> list[_Part]:
         raw = self._raw(node)
         name = next((self._raw(child) for child in node.named_children if "variable" in child.type), "")
         if name == "IFS" and not quoted:
-            return _SPLIT
+            return [_Part(_SPLIT)]
         if raw in (f"${name}", f"${{{name}}}"):
             value = self.variables.get(name)
             if value is None:
-                return raw
-            return value if quoted else _SPLIT.join(value.split())
+                return [_Part(raw, unknown=True)]
+            return [_Part(value if quoted else _SPLIT.join(value.split()))]
         if (default := re.match(r"\$\{\w+:?[-=+]", raw)) and name not in self.variables:
             inner = [
                 child for child in node.named_children if child.start_byte >= node.start_byte + default.end()
             ]
-            return "".join(text for child in inner for text, _ in self._parts(child, depth, quoted=quoted))
+            return [part for child in inner for part in self._parts(child, depth, quoted=quoted)]
         self._substitutions(node, depth)
-        return raw
+        return [_Part(raw, unknown=True)]
 
     def _substitutions(self, node: Node, depth: int) -> None:
         """Add the commands of all substitutions below `node`, which itself runs nothing."""
@@ -366,16 +397,27 @@ def constant_output(commands: tuple[Command, ...]) -> str | None:
     command, words = commands[0], [word.text for word in commands[0].words[1:]]
     match command.name:
         case "echo":
+            escapes = False
             while words and re.fullmatch(r"-[neE]+", words[0]):
-                words.pop(0)
-            return ansi_c(" ".join(words))
+                escapes = escapes or "e" in words.pop(0)
+            return ansi_c(" ".join(words)) if escapes else " ".join(words)
         case "printf":
             form, *rest = words or [""]
             return ansi_c(
                 " ".join([re.sub(r"%[-0-9.]*[sbq]", lambda _: rest.pop(0) if rest else "", form), *rest])
             )
+        case "true" | ":" | "false":
+            return ""
         case "yes":
             return " ".join(words)
         case "cat" | "tee" if command.name == "tee" or all(word == "-" for word in words):
             return command.stdin
     return None
+
+
+def piped_output(commands: tuple[Command, ...]) -> str | None:
+    """The same for what a pipe carries. Some shells' `echo` resolves escapes, some do not: both follow."""
+    known = constant_output(commands)
+    if known is None or "\\" not in known or commands[0].name != "echo":
+        return known
+    return f"{known}\n{ansi_c(known)}"

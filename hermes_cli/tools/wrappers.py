@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 
 from .program_arguments import names
-from .shell_reading import Word
+from .shell_reading import UnreadableError, Word
 
 SHELLS = names("sh bash dash zsh ksh mksh ash fish rbash csh tcsh yash pwsh")
 
@@ -72,6 +72,8 @@ _WRAPPERS = {
 }
 _SEARCHED = names("docker podman nerdctl kubectl oc lxc flatpak vagrant systemd-run screen npx poetry pipenv")
 """Too many options that take values: a command is looked for wherever it may begin."""
+_STDIN = frozenset({"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
+_MOST_INPUT = 1 << 20
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
@@ -120,6 +122,8 @@ def inner(name: str, words: list[Word], known: frozenset[str]) -> list[Inner]:
 
 def script_of(name: str, texts: list[str]) -> tuple[str | None, str | None]:
     """Of a shell's arguments: the text after -c, and the file it reads instead. Neither: it reads stdin."""
+    if name in (".", "source"):
+        return None, (texts[0] if texts and texts[0] not in _STDIN else None)
     command = False
     index = 0
     while index < len(texts):
@@ -141,9 +145,7 @@ def script_of(name: str, texts: list[str]) -> tuple[str | None, str | None]:
     rest = texts[index:]
     if command:
         return (rest[0] if rest else ""), None
-    return None, (
-        rest[0] if rest and rest[0] not in ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0") else None
-    )
+    return None, (rest[0] if rest and rest[0] not in _STDIN else None)
 
 
 def with_input(words: tuple[Word, ...], xargs: list[str], given: str | None) -> tuple[Word, ...]:
@@ -153,6 +155,8 @@ def with_input(words: tuple[Word, ...], xargs: list[str], given: str | None) -> 
     mark = _option(xargs, "I", "--replace") or (
         "{}" if any(text in ("-i", "--replace") for text in xargs) else None
     )
+    if len(given) * sum(word.text.count(mark) if mark else 1 for word in words) > _MOST_INPUT:
+        raise UnreadableError("xargs makes it too long")
     if mark:
         return tuple(Word(word.text.replace(mark, given.strip()), word.producers) for word in words)
     return words + tuple(Word(part) for part in _split(given)[:1000])
