@@ -69,3 +69,9 @@ class StoreError(RunError):
     """The store itself: a full disk, a damaged file, a version from the future."""
 
     code = "store_unusable"
+
+
+class BadRequestError(RunError):
+    """A request that no run can be made of."""
+
+    code = "bad_request"

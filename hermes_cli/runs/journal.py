@@ -1,4 +1,4 @@
-"""The one writer of the store: a thread that gathers steps into transactions and says when they are on disk."""
+"""The one writer of the store: a thread that gathers steps into transactions, synced before they are told."""
 
 from __future__ import annotations
 

@@ -68,9 +68,14 @@ class Run(msgspec.Struct, kw_only=True):
     """Bytes of that process's output that are in the journal, written together with their events."""
     cancel_requested_at: float | None = None
     pending_approval_id: str | None = None
+    approved: bool = False
+    """A person has allowed what is dangerous about it."""
     pending_clarify_id: str | None = None
     deadline_at: float | None = None
-    heartbeat_at: float | None = None
+    translator: dict[str, Any] = {}
+    """What the agent's translator has to know to go on behind `output_cursor`."""
+    stalled_since: float | None = None
+    """When it last said anything, if that is longer ago than the profile's limit."""
     lease: str | None = None
     """`PID-START-BOOT` of the gateway that has it in its hands."""
     retry_of: str | None = None
