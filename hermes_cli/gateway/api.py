@@ -40,7 +40,7 @@ class GatewayStatus(msgspec.Struct, kw_only=True):
 class Features(msgspec.Struct, kw_only=True):
     events: bool = True
     runs: bool = False
-    processes: bool = False
+    processes: bool = True
     sessions: bool = False
 
 

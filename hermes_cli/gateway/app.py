@@ -17,6 +17,7 @@ from .api import Capabilities, Limits
 from .gate import Gate
 from .metrics import MEDIA_TYPE as METRICS_TYPE
 from .metrics import render
+from .process_routes import process_routes
 from .runtime import Runtime
 
 MAX_BODY_BYTES = 1 << 20
@@ -33,7 +34,8 @@ def make_app(runtime: Runtime) -> ASGIApp:
         return _json(msgspec.json.encode(health), 200 if health.status == "ok" else 503)
 
     async def metrics(request: Request) -> Response:
-        return Response(render(runtime.metrics()), headers={"content-type": METRICS_TYPE})
+        found = [*runtime.metrics(), *await runtime.processes.metrics()]
+        return Response(render(found), headers={"content-type": METRICS_TYPE})
 
     async def status(request: Request) -> Response:
         return _json(msgspec.json.encode(runtime.status()))
@@ -71,6 +73,7 @@ def make_app(runtime: Runtime) -> ASGIApp:
         Route("/v1/status", status),
         Route("/v1/capabilities", capabilities),
         Route("/v1/events", events),
+        *process_routes(runtime.processes),
         Route("/openapi.json", openapi),
     ]
     # A path with a slash too many is another path: a redirect would name the Host header's choice.

@@ -12,6 +12,8 @@ from hermes_cli.serving.problems import CODES, Problem
 from .api import Capabilities, GatewayStatus, Health
 from .auth import OPEN_PATHS
 from .events import GatewayEvent
+from .process_api import ANSWERS, BODIES
+from .process_openapi import process_paths
 
 _COMPONENTS = "#/components/schemas/"
 
@@ -19,7 +21,8 @@ _COMPONENTS = "#/components/schemas/"
 def document() -> dict[str, Any]:
     """The description; imported and made only when somebody asks."""
     _, schemas = msgspec.json.schema_components(
-        [Health, GatewayStatus, Capabilities, GatewayEvent, Problem], ref_template=_COMPONENTS + "{name}"
+        [Health, GatewayStatus, Capabilities, GatewayEvent, Problem, *BODIES, *ANSWERS],
+        ref_template=_COMPONENTS + "{name}",
     )
     schemas["Problem"]["properties"]["code"]["enum"] = sorted(CODES)
     return {
@@ -36,6 +39,7 @@ def document() -> dict[str, Any]:
             "/v1/status": {"get": _get("status", "What this gateway is and how it is", "GatewayStatus")},
             "/v1/capabilities": {"get": _get("capabilities", "What this gateway can do", "Capabilities")},
             "/v1/events": {"get": _events()},
+            **process_paths(_refused()),
             "/openapi.json": {"get": _text("openapi", "This description", "application/json")},
         },
         "components": {
@@ -81,9 +85,15 @@ def _text(name: str, summary: str, media_type: str) -> dict[str, Any]:
         "summary": summary,
         "responses": {
             "200": {"description": summary, "content": {media_type: {"schema": {}}}},
-            "401": _problem("No token, or not this gateway's"),
-            "403": _problem("This gateway has no token and answers on its control socket only"),
+            **_refused(),
         },
+    }
+
+
+def _refused() -> dict[str, Any]:
+    return {
+        "401": _problem("No token, or not this gateway's"),
+        "403": _problem("This gateway has no token and answers on its control socket only"),
     }
 
 

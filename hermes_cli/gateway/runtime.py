@@ -13,6 +13,7 @@ from hermes_cli.serving.protocol import Connections
 from .api import GatewayStatus, Health
 from .events import EventJournal
 from .metrics import Metric, counter, gauge, process_metrics, uptime
+from .process_service import ProcessService
 from .records import State
 from .state import StateReporter
 
@@ -30,6 +31,7 @@ class Runtime:
     drain_timeout: float
     url: str
     warnings: list[str]
+    processes: ProcessService
     connections: Connections = field(default_factory=Connections)
     journal: EventJournal = field(default_factory=EventJournal)
     requests: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -45,6 +47,8 @@ class Runtime:
         found = list(self.faults)
         if self.reporter.problem:
             found.append(self.reporter.problem)
+        if self.processes.problem:
+            found.append(self.processes.problem)
         free = self.free_bytes()
         if free is not None and free < _LEAST_FREE:
             found.append(f"{self.home.path} has {free} bytes left; free some space")

@@ -16,6 +16,8 @@ from .app import make_app
 from .listeners import url_of
 from .memory import shrink
 from .park import clear
+from .process_background import ProcessKeeping
+from .process_service import ProcessService
 from .reasons import reason_of
 from .run import EXIT_DRAINED, EXIT_TEMPORARY, Prepared
 from .runtime import Runtime
@@ -42,6 +44,7 @@ async def _serve(prepared: Prepared) -> int:
         token=config.token,
         drain_timeout=config.drain_timeout,
         url=url_of(config.host, config.port),
+        processes=ProcessService(home),
         warnings=list(prepared.config.warnings),
         faults=prepared.faults,
     )
@@ -57,11 +60,15 @@ async def _serve(prepared: Prepared) -> int:
             logger.error("a listener does not answer its own gateway; giving up, so that another try is made")
             reporter.report("starting", message="a listener did not answer")
             return EXIT_TEMPORARY
+    keeping = ProcessKeeping(runtime.processes)
     if not ending.is_set():
         _announce(prepared, runtime)
+        keeping.start()
         shrink()
         await ending.wait()
     await _drain(prepared, runtime, server, hurry)
+    await keeping.stop()
+    runtime.processes.close()
     return EXIT_DRAINED
 
 
@@ -99,6 +106,7 @@ async def _drain(prepared: Prepared, runtime: Runtime, server: HttpServer, hurry
     home, reporter = prepared.home, prepared.reporter
     began = time.monotonic()
     runtime.journal.drain("asked to end")
+    runtime.processes.drain()
     server.refuse_tcp()
     prepared.supervisor.stopping()
     reporter.report("draining", message="")

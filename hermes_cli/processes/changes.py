@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from hermes_cli.service_manager.watch import GROWN, IN_CLOSE_WRITE
 
-from . import records
-from .collection import Kept
-from .liveness import same_process
+if TYPE_CHECKING:
+    from .collection import Kept
 
 _HEADER = struct.Struct("iIII")
 _READ = 1 << 16
@@ -38,20 +38,19 @@ class Changes:
         if self._inotify.descriptor >= 0:
             self._loop.add_reader(self._inotify.descriptor, self._read)
 
-    def subscribe(self, paths: Iterable[Path], names: frozenset[str] | None = None) -> Subscription:
-        """Hear of changes in the directories `paths`, of the files called `names` alone where they are given.
-
-        A directory that is not there is left out.
-        """
-        found = Subscription(self, names)
+    def subscribe(self) -> Subscription:
+        """Something to wait on; `add` says of which directories it hears."""
+        found = Subscription(self)
         self._subscriptions.add(found)
-        for path in paths:
-            found.add(path)
         return found
 
     def watch(self, kept: Kept) -> Subscription:
         """Hear of a process's output, its status and its keeper's end."""
-        found = self.subscribe((kept.directory, kept.directory / records.OUTPUT))
+        from .records import OUTPUT
+
+        found = self.subscribe()
+        found.add(kept.directory)
+        found.add(kept.directory / OUTPUT)
         found.add_keeper(kept)
         return found
 
@@ -100,7 +99,7 @@ class Changes:
                 self.wake_all()
                 continue
             for subscription in self._by_watch.get(number, ()):
-                subscription.heard(name)
+                subscription.heard(number, name)
             if mask & _IN_IGNORED:
                 self._by_watch.pop(number, None)
 
@@ -108,25 +107,31 @@ class Changes:
 class Subscription:
     """What one waiter waits for. `changed` is set by whatever happens; clear it, look, then wait."""
 
-    def __init__(self, changes: Changes, names: frozenset[str] | None) -> None:
+    def __init__(self, changes: Changes) -> None:
         self.changed = asyncio.Event()
+        self.abandoned = False
+        """Whoever waited has gone."""
         self._changes = changes
-        self._names = names
-        self._watches: set[int] = set()
+        self._watches: dict[int, Callable[[str], bool] | None] = {}
         self._deaf = False
         self._keeper: int | None = None
 
-    def add(self, path: Path) -> bool:
-        """Whether the directory is there to be watched."""
+    def add(self, path: Path, wanted: Callable[[str], bool] | None = None) -> bool:
+        """Hear of changes in the directory, of the file names that are `wanted` alone; whether it is there.
+
+        Once more is harmless.
+        """
         number = self._changes._add(path, self)
         if number < 0:
             self._deaf = self._deaf or path.is_dir()
             return False
-        self._watches.add(number)
+        self._watches[number] = wanted
         return True
 
     def add_keeper(self, kept: Kept) -> None:
         """Hear of the keeper's end (pidfd_open(2)); one that has ended already is heard of at once."""
+        from .liveness import same_process
+
         keeper = kept.status.keeper
         if keeper is None or not kept.status.control or self._keeper is not None:
             return
@@ -139,9 +144,15 @@ class Subscription:
             self._keeper = descriptor
             asyncio.get_running_loop().add_reader(descriptor, self._keeper_ended)
 
-    def heard(self, name: str) -> None:
-        if self._names is None or name in self._names:
+    def heard(self, number: int, name: str) -> None:
+        wanted = self._watches.get(number)
+        if wanted is None or wanted(name):
             self.changed.set()
+
+    def abandon(self) -> None:
+        """End the wait for good: nobody waits any more."""
+        self.abandoned = True
+        self.changed.set()
 
     async def wait(self, seconds: float) -> bool:
         """Whether something changes within `seconds`, or has since `changed` was cleared."""

@@ -61,12 +61,13 @@ class BoundedProtocol(H11Protocol):
         local = peer.family == socket.AF_UNIX
         if local and is_owner(peer):
             # Every request's scope gets a copy of this (ASGI's `state`): the app asks it, not an address.
-            self.app_state = {"trusted": True}
+            self.app_state = {"trusted": True, "abort": transport.abort}
         elif local:
             transport.abort()
             return
         else:
             self._is_remote = True
+            self.app_state = {"abort": transport.abort}
             self._everybody.remote += 1
             if self._everybody.remote > MAX_CONNECTIONS:
                 self._answer("overloaded", f"this server serves {MAX_CONNECTIONS} connections at once")

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from hermes_cli.gateway.events import EventJournal
 from hermes_cli.gateway.gate import Gate
+from hermes_cli.gateway.process_service import ProcessService
 from hermes_cli.gateway.runtime import Runtime
 from hermes_cli.gateway.state import StateReporter
 from hermes_cli.home import Home
@@ -43,6 +44,7 @@ class Served:
 
     def __init__(self, app: App, home: Path) -> None:
         self.runtime = Runtime(
+            processes=ProcessService(Home.of(root=home)),
             home=Home.of(root=home),
             reporter=StateReporter(Home.of(root=home)),
             token=TOKEN,

@@ -1,0 +1,144 @@
+"""The profile's background processes as the gateway has them: calls in threads, waits on the loop.
+
+Nothing of the process library is imported before there is a process, or a request for one: most gateways
+idle, and their memory is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from hermes_cli.home import Home
+
+from .metrics import Metric
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from hermes_cli.processes.changes import Changes
+    from hermes_cli.processes.outbox import Outbox
+    from hermes_cli.processes.registry import Registry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+STATES = ("running", "exited", "killed", "lost")
+_AT_ONCE = 8
+"""Calls that may take seconds (start, kill, write) at the same time. They wait for each other, not quick ones
+for them."""
+
+
+class ProcessService:
+    """One for a gateway's life."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.draining = False
+        self.problem = ""
+        """Why events cannot be collected; empty while they can."""
+        self._registry: Registry | None = None
+        self._outbox: Outbox | None = None
+        self._changes: Changes | None = None
+        self._slow: ThreadPoolExecutor | None = None
+
+    async def registry(self) -> Registry:
+        if self._registry is None:
+            made = await asyncio.to_thread(self._make_registry)
+            self._registry = self._registry or made
+        return self._registry
+
+    async def outbox(self) -> Outbox:
+        registry = await self.registry()
+        if self._outbox is None:
+            from hermes_cli.processes.outbox import outbox_of
+
+            self._outbox = outbox_of(registry, self.home.processes)
+        return self._outbox
+
+    @property
+    def changes(self) -> Changes:
+        """What waits are woken by."""
+        if self._changes is None:
+            from hermes_cli.processes.changes import Changes
+
+            self._changes = Changes()
+        return self._changes
+
+    def quick(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """Make a call that reads small files."""
+        return asyncio.to_thread(call, *args, **kwargs)
+
+    def slow(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """Make a call that waits for a process or for its keeper."""
+        if self._slow is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._slow = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="processes")
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._slow, partial(call, *args, **kwargs))
+
+    def ids(self) -> list[str]:
+        """The names of processes that have a directory: one look, no import."""
+        try:
+            return [name for name in os.listdir(self.home.processes) if name.startswith("proc_")]  # noqa: PTH208
+        except OSError:
+            return []
+
+    def has_news(self) -> bool:
+        """Whether a process has told something that no outbox has yet: by sizes alone, without an import."""
+        return any(self._untaken(self.home.processes / name) for name in self.ids())
+
+    def outbox_is_young(self, seconds: float) -> bool:
+        """Whether the outbox was written to in the last `seconds`."""
+        try:
+            return time.time() - (self.home.processes / "outbox.db").stat().st_mtime < seconds
+        except OSError:
+            return False
+
+    @staticmethod
+    def _untaken(directory: Path) -> bool:
+        try:
+            told = (directory / "events.jsonl").stat().st_size
+        except OSError:
+            return False
+        try:
+            return int((directory / "events.taken").read_bytes()) != told
+        except (OSError, ValueError):
+            return True
+
+    async def metrics(self) -> list[Metric]:
+        """`hermes_processes` by state."""
+        counts = dict.fromkeys(STATES, 0)
+        if self.ids():
+            registry = await self.registry()
+            for row in await self.quick(registry.list):
+                counts[row.status] += 1
+        samples: dict[tuple[tuple[str, str], ...], float] = {
+            (("state", state),): count for state, count in counts.items()
+        }
+        return [Metric("hermes_processes", "gauge", "Background processes that are kept, by state.", samples)]
+
+    def drain(self) -> None:
+        """No wait goes on; every stream ends with its marker."""
+        self.draining = True
+        if self._changes is not None:
+            self._changes.wake_all()
+
+    def close(self) -> None:
+        if self._changes is not None:
+            self._changes.close()
+        if self._outbox is not None:
+            self._outbox.close()
+        if self._slow is not None:
+            self._slow.shutdown(wait=False, cancel_futures=True)
+
+    def _make_registry(self) -> Registry:
+        from hermes_cli.processes.profile import registry_of
+
+        return registry_of(self.home)
