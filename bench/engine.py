@@ -57,14 +57,16 @@ class Engine:
         entrypoint: Sequence[str] | None = None,
         volume: str | None = None,
         start: bool = True,
+        options: Mapping[str, Any] | None = None,
     ) -> Iterator[Container]:
-        """A container for the time of the block, started unless told otherwise."""
+        """A container for the time of the block, started unless told otherwise. `options` are the SDK's."""
         container = self.client.containers.create(
             image,
             list(command) if command is not None else None,
             entrypoint=list(entrypoint) if entrypoint is not None else None,
             volumes={volume: {"bind": "/opt/data", "mode": "rw"}} if volume else None,
             labels=self.labels,
+            **(options or {}),
         )
         try:
             if start:

@@ -26,15 +26,25 @@ def base() -> str:
 
 def build(engine: Engine, peer: str, upon: str) -> str:
     """Build bench/peers/<peer> and return the image's name. The layers stay in the builder's cache."""
-    name = f"hermes-bench-{peer}:{engine.run_id}"
+    return _build(engine, peer, HERE / peer / "Dockerfile", HERE, upon)
+
+
+def build_systemd(engine: Engine, upon: str) -> str:
+    """systemd as PID 1, from the recipe of the tests: no peer, but a host for the library."""
+    directory = REPOSITORY / "tests/hosts/systemd"
+    return _build(engine, "systemd", directory / "Dockerfile", directory, upon)
+
+
+def _build(engine: Engine, what: str, recipe: Path, context: Path, upon: str) -> str:
+    name = f"hermes-bench-{what}:{engine.run_id}"
     argv = [_say("scripts/docker-client").strip(), "build", "--quiet", "--tag", name]
-    argv += ["--file", str(HERE / peer / "Dockerfile"), "--build-arg", f"BASE={upon}"]
+    argv += ["--file", str(recipe), "--build-arg", f"BASE={upon}"]
     for key, value in engine.labels.items():
         argv += ["--label", f"{key}={value}"]
     bundle = next((path for path in map(os.environ.get, _BUNDLES) if path and Path(path).exists()), None)
     if bundle:
         argv += ["--secret", f"id=ca_bundle,src={bundle}"]
-    _say(*argv, str(HERE))
+    _say(*argv, str(context))
     return name
 
 

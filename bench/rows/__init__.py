@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from bench.context import Bench
 from bench.model import Row
 
-from . import commands, gateway, image, memory, reconcile, start, stop, supervisor
+from . import commands, gateway, image, library, memory, reconcile, start, stop, supervisor
 
 Subject = Callable[[Bench], Iterable[Row]]
 
@@ -18,6 +18,7 @@ SUBJECTS: dict[str, Subject] = {
     "commands": commands.rows,
     "gateway": gateway.rows,
     "supervisor": supervisor.rows,
+    "library": library.rows,
     "reconcile": reconcile.rows,
     "memory": memory.rows,
 }
