@@ -23,7 +23,8 @@ API = (ROOT / "docs/api.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
 
 INTERNAL = {
-    *("HERMES_MAIN", "HERMES_NOTIFY_FD", "HERMES_SUPERVISOR", "HERMES_COMPLETE"),  # between our own parts
+    *("HERMES_MAIN", "HERMES_SUPERVISOR", "HERMES_COMPLETE"),  # between our own parts
+    *("HERMES_NOTIFY_FD", "HERMES_NOTIFY_FILE"),  # from a supervisor to its program
     *("HERMES_KEEPER_DIRECTORY", "HERMES_PROCESS_ID", "HERMES_PROFILE"),  # of a process, and its keeper
     *("HERMES_SCANDIR", "HERMES_SLOT_TEMPLATE", "HERMES_ALIAS_DIR"),  # for tests
 }
