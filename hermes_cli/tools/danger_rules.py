@@ -330,6 +330,6 @@ def rule_of(name: str) -> Rule | None:
         return RULES[name]
     if name.startswith("mkfs."):
         return RULES["mkfs"]
-    if set(name) & set("*?["):
+    if set(name) & set("*?[") and re.search(r"\w", re.sub(r"\[.*?\]", "", name)):
         return next((rule for known, rule in RULES.items() if fnmatch.fnmatchcase(known, name)), None)
     return None

@@ -189,7 +189,13 @@ class _Reader:
         words: list[Word] = []
         redirects: list[Node] = []
         own = dict[str, str]()
+        end = node.start_byte
         for child in node.named_children:
+            if child.type == "ERROR" or re.match(r"\s*(?<!\\)\n", self._text(end, child.end_byte)):
+                # The grammar takes a line that begins with a backslash for a continuation.
+                self._add(words, redirects, given, own, depth)
+                words, redirects, own = [], [], {}
+            end = child.end_byte
             if child.type.endswith("_redirect"):
                 redirects.append(child)
             elif child.type == "variable_assignment":
@@ -199,6 +205,8 @@ class _Reader:
             elif child.type == "command_name":
                 for part in child.named_children:
                     words += self._words(part, depth)
+            elif child.type == "ERROR":
+                self.visit(child, given, depth)
             elif child.type != "comment":
                 words += self._words(child, depth)
         self._add(words, redirects, given, own, depth)
@@ -315,7 +323,7 @@ class _Reader:
         raw = self._raw(node)
         match node.type:
             case "word":
-                return [_Part(unescaped(raw))]
+                return [_Part(unescaped(raw).lstrip("\n"))]
             case "raw_string":
                 return [_Part(raw[1:-1])]
             case "ansi_c_string":
@@ -403,9 +411,8 @@ def constant_output(commands: tuple[Command, ...]) -> str | None:
             return ansi_c(" ".join(words)) if escapes else " ".join(words)
         case "printf":
             form, *rest = words or [""]
-            return ansi_c(
-                " ".join([re.sub(r"%[-0-9.]*[sbq]", lambda _: rest.pop(0) if rest else "", form), *rest])
-            )
+            form = re.sub(r"%[-0-9.]*[sbq]", lambda _: rest.pop(0) if rest else "", ansi_c(form))
+            return " ".join([form, *rest])
         case "true" | ":" | "false":
             return ""
         case "yes":
