@@ -83,15 +83,16 @@ class Systemctl:
         XDG_RUNTIME_DIR is missing after su, sudo and in cron jobs: it is filled in where the
         directory that it would name is there and this user's.
         """
-        found = dict(_ENVIRONMENT)
-        if self.level == "user" and not os.environ.get("XDG_RUNTIME_DIR"):
-            directory = _RUNTIME_DIRECTORIES / str(os.geteuid())
-            try:
-                if directory.stat().st_uid == os.geteuid():
-                    found["XDG_RUNTIME_DIR"] = os.fspath(directory)
-            except OSError:
-                return found
-        return found
+        runtime = self.runtime_directory() if self.level == "user" else None
+        return _ENVIRONMENT | ({"XDG_RUNTIME_DIR": os.fspath(runtime)} if runtime is not None else {})
+
+    def runtime_directory(self) -> Path | None:
+        """This user's, from the environment or where pam_systemd makes it; None where it is not there."""
+        directory = Path(os.environ.get("XDG_RUNTIME_DIR") or _RUNTIME_DIRECTORIES / str(os.geteuid()))
+        try:
+            return directory if directory.stat().st_uid == os.geteuid() else None
+        except OSError:
+            return None
 
     def version(self) -> int | None:
         """The version of systemd here, as its packages number it; None where that cannot be told."""

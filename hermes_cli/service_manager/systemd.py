@@ -37,6 +37,9 @@ _GRACE = 5.0
 _LONGEST = 86400.0
 """Seconds that stand for a timeout of "infinity", which only an edit by hand makes: every wait has an end."""
 
+_LOCK_WITHIN = 90.0
+"""Seconds for another command on the same service to be through."""
+
 _NEWEST = 257
 """The systemd to render for where none is installed that says its version."""
 
@@ -58,7 +61,7 @@ class SystemdServiceManager:
     ) -> None:
         self._level = level
         self._layout = layout or Layout.of(level)
-        self._lock_dir = lock_dir or Path("/run/hermes-services/locks")
+        self._lock_dir = lock_dir
         self._version = version
         self._systemctl = Systemctl(level)
 
@@ -217,11 +220,19 @@ class SystemdServiceManager:
             return []
 
     def _lock(self, name: str, action: str) -> AbstractContextManager[None]:
-        runtime = self._systemctl.environment().get("XDG_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR")
-        directory = self._lock_dir
-        if self._level == "user" and runtime:
-            directory = Path(runtime, "hermes-locks")
-        return verb_lock(directory, name, action, 90.0)
+        return verb_lock(self._lock_directory(name, action), name, action, _LOCK_WITHIN)
+
+    def _lock_directory(self, name: str, action: str) -> Path:
+        if self._lock_dir is not None:
+            return self._lock_dir
+        if self._level == "system":
+            return Path("/run/hermes-services/locks")
+        runtime = self._systemctl.runtime_directory()
+        if runtime is not None:
+            return runtime / "hermes-locks"
+        # Most likely no systemd runs for this user either, which is what is to be told of.
+        self._systemctl.do(name, action, "show", "-p", "Version")
+        return self._layout.state_dir / "locks"
 
     def _look(self, installations: list[Installation], action: str) -> list[UnitState]:
         if not installations:
@@ -301,6 +312,8 @@ class SystemdServiceManager:
             if seen.up:
                 return seen
             if seen.given_up:
+                # Is under way already; this waits until it is noted, for a reboot may follow.
+                self._systemctl.run("start", "--", files.parked_unit)
                 raise ServiceParkedError(files.name, seen.why_given_up())
             if time.monotonic() >= deadline:
                 raise ServiceTimeoutError(files.name, verb, timeout, seen.in_words())
