@@ -122,6 +122,8 @@ class State:
     """The program asked for time to get ready until then, on the monotonic clock."""
     launched: bool = False
     """The child may have run: until then it is a launcher, and its end is no end of the service."""
+    quiet_until: float = 0.0
+    """On the monotonic clock: it was stopped by an order, and an init that comes late is not to start it."""
     notify_directory: str | None = None
     version: int = _VERSION
 

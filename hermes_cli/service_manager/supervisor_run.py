@@ -32,6 +32,9 @@ from .supervisor_log import Pump, RotatingLog
 from .supervisor_readiness import Readiness, remove_socket
 
 _DOWN: tuple[Phase, ...] = ("backing_off", "stopped", "parked")
+_LATE = 90.0
+"""Seconds after an ordered stop in which the init may still begin a supervisor for one that was killed: the
+Task Scheduler waits a minute. So a login that soon after the stop starts nothing either."""
 _NO_PROCESS = 5.0
 """Seconds to the next try where the system has no process or descriptor left."""
 _KILLED = 5.0
@@ -96,19 +99,21 @@ class Supervisor:
         self._state = previous or State()
         self._state.supervisor, self._state.child, self._state.boot = Process.of(os.getpid()), None, boot
         if order == "start":
+            self._state.quiet_until = 0.0
             self._settle("starting")
             return True
         if previous is not None and same_boot:
             self._ledger.remember(previous.unclean, previous.restarts)
         if order == "stop":
-            self._settle("stopped")
+            self._stopped_by_order()
             return False
         if previous is not None and previous.phase == "parked":
             self._settle("parked", previous.reason)
             return False
         if previous is not None and same_boot and previous.phase in (*LIVE, "stopping") and not held:
             return self._resume(previous)
-        if held or not self._spec.start_at_boot:
+        quiet = same_boot and 0 < self._state.quiet_until - time.monotonic() <= _LATE
+        if held or quiet or not self._spec.start_at_boot:
             self._settle("stopped")
             return False
         return True
@@ -193,10 +198,10 @@ class Supervisor:
                 self._state.child = None
                 return _in_words(event[1])
             elif event[0] == "stop":
-                self._stop(child)
+                self._stop(child, ordered=len(event) == 1)
                 return None
 
-    def _stop(self, child: Child) -> None:
+    def _stop(self, child: Child, *, ordered: bool) -> None:
         self._settle("stopping")
         child.ask_to_end()
         deadline = time.monotonic() + self._spec.stop_timeout
@@ -216,6 +221,14 @@ class Supervisor:
         if event[0] == "exited":
             self._state.exit_code, self._state.exit_signal = _in_words(event[1])
         self._state.child = None
+        if ordered:
+            self._stopped_by_order()
+        else:
+            self._settle("stopped")
+
+    def _stopped_by_order(self) -> None:
+        """Down because somebody said so, and not because the init or the session ends."""
+        self._state.quiet_until = time.monotonic() + _LATE
         self._settle("stopped")
 
     def _ended(self, code: int | None, by: str | None) -> bool:
@@ -241,7 +254,10 @@ class Supervisor:
         while True:
             event = self._next(deadline - time.monotonic())
             if event[0] == "stop":
-                self._settle("stopped")
+                if len(event) == 1:
+                    self._stopped_by_order()
+                else:
+                    self._settle("stopped")
                 return True
             if event[0] == "start":
                 self._ledger.clear()
@@ -253,7 +269,7 @@ class Supervisor:
 
     def _take_signals(self) -> None:
         def stop(number: int, frame: object) -> None:
-            self._events.put(("stop",))
+            self._events.put(("stop", number))
 
         for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
             if hasattr(signal, name):
