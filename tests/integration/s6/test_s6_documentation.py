@@ -19,7 +19,7 @@ def test_the_examples_run(
 ) -> None:
     manager = tree.manager()
     monkeypatch.setattr(service_manager, "get_service_manager", lambda: manager)
-    examples = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
+    examples = re.findall(r"^```python\n# s6.*?\n(.*?)^```", PAGE, re.M | re.S)
     assert len(examples) == 2
     names: dict[str, object] = {}
     for example in examples:
