@@ -363,6 +363,14 @@ def test_what_cannot_be_read_in_time_is_not_waved_through(command: str) -> None:
     assert time.monotonic() - began < 8
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["a=" + "x" * 4000 + ";echo " + "$a" * 1000, "echo " + "x" * 60000 + " | xargs -I@ echo " + "@ " * 99],
+)
+def test_what_grows_a_hundredfold_is_not_grown(command: str) -> None:
+    assert keys(command) == {"unreadable"}
+
+
 def test_an_ordinary_command_is_checked_in_milliseconds() -> None:
     check("true")
     began = time.perf_counter()
