@@ -9,21 +9,20 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import records
 from .errors import ProcessError
+from .events import event_from, read_lines
 from .flow import SILENCE, Flow
 from .ids import is_id
-from .reading import stripped
 from .redaction import Redactor
 from .types import Event, Owner, Spec, to_json
-from .watching import LINE_KEPT
 
 if TYPE_CHECKING:
     import apsw
@@ -35,18 +34,17 @@ FILE = "outbox.db"
 KEPT_FOR = 7 * 86400.0
 """Seconds an event waits for its acknowledgement."""
 
+CURSOR_KEPT_FOR = 90 * 86400.0
+"""Seconds that the cursor of a process in a sandbox is kept after its last event."""
+
 KEPT = 1000
 """Events that wait for one owner. The oldest matches go first, completions last."""
-
-OUTPUT_KEPT = 4000
-"""Characters of output in an event, of a completion the last ones."""
 
 _VERSION = 1
 _BUSY = 10_000
 """Milliseconds to wait for another writer."""
 _ROUNDS = 256
-_PIECE = 1 << 20
-"""Bytes of one process's events taken in one transaction."""
+"""Transactions of one collect, each with a piece of every process's events."""
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS events (
@@ -58,7 +56,14 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS of_owner ON events (session_key, id);
 CREATE INDEX IF NOT EXISTS by_age ON events (collected_at);
-CREATE TABLE IF NOT EXISTS cursors (process TEXT PRIMARY KEY, offset INTEGER NOT NULL, seq INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS cursors (
+    source TEXT NOT NULL,
+    process TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    moved_at REAL NOT NULL,
+    PRIMARY KEY (source, process)
+);
 CREATE TABLE IF NOT EXISTS flows (owner TEXT PRIMARY KEY, silence_until REAL, state TEXT NOT NULL);
 PRAGMA user_version = {_VERSION};
 """
@@ -67,11 +72,37 @@ _KNOWN = {item.name for item in fields(Event)} - {"id"}
 _Cursor = tuple[int, int]
 """Bytes of events.jsonl that were taken, and the last number among them."""
 
+_HERE = ""
+"""The source that is the directory of the outbox itself."""
+
 
 class OutboxError(ProcessError):
     """The outbox cannot be read or written. Nothing is lost: events stay with their processes."""
 
     code = "outbox"
+
+
+class Told(Protocol):
+    """What a process somewhere else has told: lines of its events.jsonl, and the offset behind them."""
+
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def command(self) -> str: ...
+    @property
+    def owner(self) -> Owner: ...
+    @property
+    def events(self) -> Sequence[dict[str, Any]]: ...
+    @property
+    def cursor(self) -> int: ...
+
+
+class EventSource(Protocol):
+    """A registry somewhere else, as far as its events go."""
+
+    def collect_events(self, cursors: Mapping[str, int], timeout: float = 0.0) -> Sequence[Told]: ...
+
+    def events_taken(self, cursors: Mapping[str, int]) -> None: ...
 
 
 @dataclass
@@ -81,7 +112,6 @@ class _News:
     process: str
     before: _Cursor
     after: _Cursor
-    owner: Owner
     events: list[tuple[float, Event]] = field(default_factory=list)
     """With a time that never goes back, whatever the clock did."""
 
@@ -127,7 +157,7 @@ class Outbox:
         count = 0
         with self._lock:
             for _ in range(_ROUNDS):
-                known = self._cursors()
+                known = self._cursors(_HERE)
                 try:
                     news = list(self._news(known))
                 except OSError as error:
@@ -136,10 +166,26 @@ class Outbox:
                 if not (news or gone or self._due()):
                     break
                 with self._writing() as connection:
-                    count += self._admit(connection, news, gone)
+                    count += len(self._admit(connection, _HERE, news, gone)[0])
                 for item in news:
                     self._note_taken(item.process, item.after[0])
         return count
+
+    def take(self, source: str, environment: EventSource, timeout: float = 0.0) -> int:
+        """Collect from processes that are kept elsewhere, by the registry of a sandbox named `source`.
+
+        Waits `timeout` seconds for the first news; how many events they gave. Raises what the environment
+        raises, and `OutboxError`. Who owns a process is what the environment says.
+        """
+        if not source:
+            raise ValueError("a source has a name")
+        known = self._cursors(source)
+        found = environment.collect_events({name: offset for name, (offset, _) in known.items()}, timeout)
+        news = [self._from_elsewhere(item, known.get(item.session_id, (0, 0))) for item in found]
+        with self._lock, self._writing() as connection:
+            events, fresh = self._admit(connection, source, news, [])
+        environment.events_taken({item.process: item.after[0] for item in fresh})
+        return len(events)
 
     def pending(self, session_key: str | None, after_id: int = 0, limit: int = 100) -> list[Event]:
         """The owner's unacknowledged events with ids greater than `after_id`, oldest first."""
@@ -199,9 +245,14 @@ class Outbox:
 
     # Taking what the keepers wrote
 
-    def _cursors(self) -> dict[str, _Cursor]:
+    def _cursors(self, source: str) -> dict[str, _Cursor]:
         with self._reading() as connection:
-            rows: list[Any] = connection.execute("SELECT process, offset, seq FROM cursors").fetchall()
+            return self._cursors_in(connection, source)
+
+    @staticmethod
+    def _cursors_in(connection: apsw.Connection, source: str) -> dict[str, _Cursor]:
+        query = "SELECT process, offset, seq FROM cursors WHERE source = ?"
+        rows: list[Any] = connection.execute(query, (source,)).fetchall()
         return {process: (offset, seq) for process, offset, seq in rows}
 
     def _news(self, known: dict[str, _Cursor]) -> Iterator[_News]:
@@ -210,79 +261,60 @@ class Outbox:
                 continue
             before = known.get(entry.name, (0, 0))
             directory = self._directory / entry.name
-            found = _lines(directory, before)
+            found = read_lines(directory, before[0])
             if found is None:
                 continue
-            if found[1] == before[0]:
-                self._note_taken(entry.name, before[0])
+            lines, offset = found
+            if offset == before[0]:
+                self._note_taken(entry.name, offset)
                 continue
             spec = records.read_spec(directory)
             if spec is not None and spec.id == entry.name:
-                yield self._read(spec, directory, before, *found)
+                yield self._here(spec, directory, before, lines, offset)
 
-    def _read(
-        self, spec: Spec, directory: Path, before: _Cursor, raw: list[dict[str, Any]], offset: int
+    def _here(
+        self, spec: Spec, directory: Path, before: _Cursor, lines: list[dict[str, Any]], offset: int
     ) -> _News:
+        for line in lines:
+            if line.get("type") != "completion":
+                continue
+            if line.get("state") is None and (status := records.read_status(directory)) is not None:
+                line |= {"state": status.state, "exit_code": status.exit_code, "signal": status.signal}
+            line["output"] = None
+            if self._tail is not None:
+                with suppress(ProcessError, OSError):
+                    line["output"] = self._tail(spec.id)
+        return self._of(spec, before, lines, offset)
+
+    def _from_elsewhere(self, news: Told, before: _Cursor) -> _News:
+        spec = Spec(news.session_id, news.command, (), "", self._clock(), owner=news.owner)
+        return self._of(spec, before, list(news.events), news.cursor)
+
+    def _of(self, spec: Spec, before: _Cursor, lines: list[dict[str, Any]], offset: int) -> _News:
         redactor = self._redactor(spec)
         command = redactor.text(spec.command)
         seq, latest = before[1], 0.0
-        news = _News(spec.id, before, before, spec.owner)
-        for found in raw:
-            number = found.get("seq")
+        news = _News(spec.id, before, before)
+        for line in lines:
+            number = line.get("seq")
             if isinstance(number, int) and number <= seq:
                 continue  # told already: the file was put back from a copy
             seq = number if isinstance(number, int) else seq + 1
-            event = self._from_keeper(spec, directory, found, redactor)
+            event = event_from(line, spec, command, redactor, self._clock())
             if event is not None:
                 latest = max(latest, event.created_at)
-                news.events.append((latest, replace(event, command=command)))
+                news.events.append((latest, event))
         news.after = (offset, seq)
         return news
 
-    def _from_keeper(
-        self, spec: Spec, directory: Path, found: dict[str, Any], redactor: Redactor
-    ) -> Event | None:
-        kind = found.get("type")
-        if kind not in ("completion", "watch_match", "watch_disabled"):
-            return None
-        at = found.get("at")
-        event = Event(
-            id=0,
-            type=kind,
-            session_id=spec.id,
-            session_key=spec.owner.session_key,
-            created_at=float(at) if isinstance(at, (int, float)) and 0 <= at < 1e11 else self._clock(),
-            message=_text(found.get("message") or found.get("reason"), redactor),
-            platform=spec.owner.platform,
-            chat_id=spec.owner.chat_id,
-            user_id=spec.owner.user_id,
-            user_name=spec.owner.user_name,
-            thread_id=spec.owner.thread_id,
-        )
-        if kind != "completion":
-            suppressed = found.get("suppressed")
-            return replace(
-                event,
-                output=_line(found.get("output"), redactor),
-                pattern=_text(found.get("pattern"), redactor),
-                suppressed=suppressed if isinstance(suppressed, int) else None,
-            )
-        status = records.read_status(directory)
-        state, code, number = found.get("state"), found.get("exit_code"), found.get("signal")
-        if state is None and status is not None:
-            state, code, number = status.state, status.exit_code, status.signal
-        output = None
-        if self._tail is not None:
-            with suppress(ProcessError, OSError):
-                output = redactor.text(self._tail(spec.id))[-OUTPUT_KEPT:]
-        return replace(event, status=state, exit_code=code, signal=number, output=output)
-
     # Admission: one transaction for cursors, limits and events
 
-    def _admit(self, connection: apsw.Connection, news: list[_News], gone: list[str]) -> int:
+    def _admit(
+        self, connection: apsw.Connection, source: str, news: list[_News], gone: list[str]
+    ) -> tuple[list[Event], list[_News]]:
+        """The events that came of it, and the news that nobody else had taken."""
         now = self._clock()
-        rows: list[Any] = connection.execute("SELECT process, offset, seq FROM cursors").fetchall()
-        known = {process: (offset, seq) for process, offset, seq in rows}
+        known = self._cursors_in(connection, source)
         # What another collector has taken meanwhile is not ours: the next round looks again.
         fresh = [item for item in news if known.get(item.process, (0, 0)) == item.before]
         states: list[Any] = connection.execute("SELECT owner, state FROM flows").fetchall()
@@ -299,8 +331,11 @@ class Outbox:
                 (event.session_key, event.type == "completion", now, json.dumps(to_json(event))),
             )
         for item in fresh:
-            connection.execute("REPLACE INTO cursors VALUES (?, ?, ?)", (item.process, *item.after))
-        connection.executemany("DELETE FROM cursors WHERE process = ?", [(name,) for name in gone])
+            row = (source, item.process, *item.after, now)
+            connection.execute("REPLACE INTO cursors VALUES (?, ?, ?, ?, ?)", row)
+        connection.executemany(
+            "DELETE FROM cursors WHERE source = ? AND process = ?", [(source, name) for name in gone]
+        )
         for owner, flow in flows.items():
             if flow.idle(now):
                 connection.execute("DELETE FROM flows WHERE owner = ?", (owner,))
@@ -309,10 +344,13 @@ class Outbox:
                     "REPLACE INTO flows VALUES (?, ?, ?)", (owner, flow.silence_until, flow.to_json())
                 )
         self._forget(connection, now, {event.session_key for event in admitted})
-        return len(admitted)
+        return admitted, fresh
 
     def _forget(self, connection: apsw.Connection, now: float, owners: set[str | None]) -> None:
         connection.execute("DELETE FROM events WHERE collected_at < ?", (now - KEPT_FOR,))
+        connection.execute(
+            "DELETE FROM cursors WHERE source != ? AND moved_at < ?", (_HERE, now - CURSOR_KEPT_FOR)
+        )
         for owner in owners:
             connection.execute(
                 "DELETE FROM events WHERE session_key IS ?1 AND id NOT IN ("
@@ -414,54 +452,11 @@ def outbox_of(registry: Registry, directory: Path) -> Outbox:
     )
 
 
-def _lines(directory: Path, before: _Cursor) -> tuple[list[dict[str, Any]], int] | None:
-    """The whole lines after the cursor, and the offset after them; None where there are no events.
-
-    A torn line, and everything after one that is no event, is left for when it is mended.
-    """
-    try:
-        descriptor = os.open(directory / records.EVENTS, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, opened without following links
-        try:
-            size = os.fstat(descriptor).st_size
-            # A file that became shorter was put back: what was told is known by its number.
-            offset = before[0] if before[0] <= size else 0
-            file.seek(offset)
-            data = file.read(_PIECE)
-        except OSError:
-            return None
-    found: list[dict[str, Any]] = []
-    for line in data.split(b"\n")[:-1]:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(event, dict):
-            break
-        found.append(event)
-        offset += len(line) + 1
-    return found, offset
-
-
 def _inode(path: Path) -> int:
     try:
         return path.stat().st_ino
     except FileNotFoundError:
         return 0
-
-
-def _text(value: object, redactor: Redactor) -> str | None:
-    return redactor.text(value) if isinstance(value, str) and value else None
-
-
-def _line(value: object, redactor: Redactor) -> str | None:
-    if not isinstance(value, str) or not value:
-        return None
-    data = value.encode("utf-8", "replace")
-    # A line of this length was cut, perhaps inside of a secret.
-    return redactor.page("", stripped(data), more=len(data) >= LINE_KEPT)[0][:OUTPUT_KEPT]
 
 
 def _event(number: int, body: str) -> Event:

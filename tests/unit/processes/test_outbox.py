@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from hermes_cli.processes import records
 from hermes_cli.processes.errors import NoSuchProcessError
+from hermes_cli.processes.events import read_lines
 from hermes_cli.processes.outbox import FILE, KEPT, KEPT_FOR, Outbox, OutboxError
 from hermes_cli.processes.types import Owner, Spec
 
@@ -335,7 +336,73 @@ def test_a_removed_process_leaves_its_events_and_no_cursor(processes: Processes)
     (processes.directory / process).rename(processes.directory / ".gone")
     outbox.collect()
     assert len(outbox.pending("alice")) == 1
-    assert outbox._cursors() == {}
+    assert outbox._cursors("") == {}
+
+
+@dataclasses.dataclass(frozen=True)
+class News:
+    session_id: str
+    command: str
+    owner: Owner
+    events: tuple[dict[str, Any], ...]
+    cursor: int
+
+
+class Sandbox:
+    """A registry somewhere else, of processes that are below `directory` there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.there = Processes(directory)
+        self.taken: dict[str, int] = {}
+
+    def collect_events(self, cursors: Mapping[str, int], timeout: float = 0.0) -> list[News]:
+        found = []
+        for directory in sorted(self.there.directory.glob("proc_*")):
+            spec = records.read_spec(directory)
+            assert spec is not None
+            lines = read_lines(directory, cursors.get(spec.id, 0))
+            assert lines is not None
+            if lines[0]:
+                found.append(News(spec.id, spec.command, spec.owner, tuple(lines[0]), lines[1]))
+        return found
+
+    def events_taken(self, cursors: Mapping[str, int]) -> None:
+        self.taken |= cursors
+
+
+def test_the_events_of_a_sandbox_are_taken_once_and_beside_those_of_here(
+    processes: Processes, tmp_path: Path
+) -> None:
+    sandbox = Sandbox(tmp_path / "sandbox")
+    same_id = sandbox.there.make(ALICE)
+    assert processes.make(BOB) == same_id
+    sandbox.there.tell(same_id, pattern="ready", output="ready there TOKEN=abcdef")
+    sandbox.there.tell(same_id, "completion", state="exited", exit_code=0, output="bye")
+    processes.tell(same_id, output="ready here")
+    outbox = processes.outbox()
+    assert outbox.collect() == 1
+    assert outbox.take("docker:box", sandbox) == 2
+    assert sandbox.taken[same_id] == (sandbox.there.directory / same_id / records.EVENTS).stat().st_size
+    assert (outbox.take("docker:box", sandbox), outbox.collect()) == (0, 0)
+    assert [event.output for event in outbox.pending("alice")] == ["ready there TOKEN=[redacted]", "bye"]
+    assert [event.output for event in outbox.pending("bob")] == ["ready here"]
+
+
+def test_what_two_took_from_a_sandbox_at_once_is_told_once(processes: Processes, tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path / "sandbox")
+    sandbox.there.tell(sandbox.there.make())
+
+    class Slow(Sandbox):
+        def collect_events(self, cursors: Mapping[str, int], timeout: float = 0.0) -> list[News]:
+            found = super().collect_events(cursors, timeout)
+            assert processes.outbox().take("box", sandbox) == 1
+            return found
+
+    slow = Slow(tmp_path / "sandbox")
+    outbox = processes.outbox()
+    assert outbox.take("box", slow) == 0
+    assert slow.taken == {}
+    assert len(outbox.pending("alice")) == 1
 
 
 def test_a_waiter_is_woken_by_whoever_collects(processes: Processes) -> None:
