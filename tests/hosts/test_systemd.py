@@ -500,7 +500,7 @@ def test_the_status_of_fifty_services_is_one_systemctl_and_quick(
             global count
             count += event == "os.posix_spawn"
         sys.addaudithook(hook)
-        for _ in range(5):
+        for _ in range(10):
             began = time.perf_counter()
             found = manager.status_all()
             fastest = min(fastest, time.perf_counter() - began)
@@ -511,7 +511,7 @@ def test_the_status_of_fifty_services_is_one_systemctl_and_quick(
     code, said = python(host, script, *names)
     assert code == 0, said
     count, fastest = said.split()
-    assert int(count) == 5
+    assert int(count) == 10
     assert float(fastest) < 0.3
 
 
