@@ -41,7 +41,9 @@ def lock_directory(preferred: Path) -> Path:
     if os.access(preferred, os.W_OK | os.X_OK):
         return preferred
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    fallback = Path(runtime, "hermes-locks") if runtime else _temporary_directory()
+    # After su and in cron jobs it may name one that is not there, or another user's.
+    usable = bool(runtime) and os.access(runtime or "", os.W_OK | os.X_OK)
+    fallback = Path(runtime or "", "hermes-locks") if usable else _temporary_directory()
     try:
         fallback.mkdir(mode=0o700, exist_ok=True)
         seen = fallback.lstat()

@@ -116,6 +116,14 @@ def test_a_directory_that_cannot_be_is_replaced_by_a_private_one(
     assert lock_directory(tmp_path / "file/locks") == tmp_path / f"hermes-locks-{os.getuid()}"
 
 
+def test_a_runtime_directory_that_is_not_there_is_as_good_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "blocked").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", os.fspath(tmp_path / "nowhere"))
+    assert lock_directory(tmp_path / "blocked/locks").is_dir()
+
+
 def test_a_private_directory_that_someone_planted_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
