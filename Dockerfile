@@ -109,8 +109,8 @@ RUN groupadd -g 10000 hermes \
         /run/s6-linux-init-container-results \
     && rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid-
 # S6_KEEP_ENV: everything supervised sees the container's environment, on either flavour.
-# S6_KILL_GRACETIME=0: shutdown has asked and waited for everything (stop-command, stop-gateways) by then, and
-# needs no fixed sleep. S6_CMD_RECEIVE_SIGNALS stays off: it would put the command in the background, deaf and
+# S6_KILL_GRACETIME=0: shutdown has asked and waited for everything (stop-command, stop-gateways, stop-processes) by
+# then, and needs no fixed sleep. S6_CMD_RECEIVE_SIGNALS stays off: it would put the command in the background, deaf and
 # without its standard input.
 ENV HERMES_HOME=/opt/data \
     HERMES_GATEWAY_HOST=0.0.0.0 \

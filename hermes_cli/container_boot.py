@@ -8,13 +8,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli.config.reading import inspect_config
 from hermes_cli.gateway.records import IntentRecord, StateRecord
 from hermes_cli.home import FALLBACK_SOCKETS, CorruptFileError, Home, load, profile_entries, root_home
+from hermes_cli.processes.ending import process_names
 from hermes_cli.service_manager.names import DEFAULT_PROFILE
 
 VOLUME_HELD = Path("/run/hermes/volume-held")
@@ -57,8 +58,9 @@ def main() -> int:
             _complain(f"{_quoted(one)} in {root / 'profiles'} is {one.reason}; it is left alone")
         elif one.broken:
             _complain(f"the gateway of {one.name} stays down: {one.reason}")
+    lost = [] if held else lost_processes(root, decisions)
     try:
-        write_log(Home.of(DEFAULT_PROFILE, root).boot_log, decisions)
+        write_log(Home.of(DEFAULT_PROFILE, root).boot_log, decisions, lost)
     except OSError as error:
         _complain(f"this boot could not be logged: {error}")
     return 0
@@ -148,10 +150,36 @@ def tidy(home: Home) -> None:
         _remove(home.path / name)
 
 
-def write_log(path: Path, decisions: list[Decision]) -> None:
-    """Append one line for each decision; the file becomes `.1` once it has passed 256 KiB. Raises OSError."""
+def lost_processes(root: Path, decisions: list[Decision]) -> list[str]:
+    """Write down what the end of the last container took away: one line for each profile that lost some."""
+    lines = []
+    for one in decisions:
+        directory = Home(one.name, root).processes
+        if one.up is None or not process_names(directory):
+            continue
+        from hermes_cli.processes.census import take_census
+        from hermes_cli.processes.records import read_status
+        from hermes_cli.processes.registry import Registry
+
+        try:
+            unsettled = take_census(directory).unsettled
+            Registry(directory).running_count()  # settles them
+            ends = [(name, read_status(directory / name)) for name in unsettled]
+        except OSError as error:
+            _complain(f"the background processes of {one.name} cannot be read: {error}")
+            continue
+        lost = [(name, status.reason) for name, status in ends if status and status.state == "lost"]
+        if lost:
+            names = ", ".join(name for name, _ in lost)
+            lines.append(f"{one.name} lost {len(lost)} background processes: {names} ({lost[0][1]})")
+    return lines
+
+
+def write_log(path: Path, decisions: list[Decision], lost: Sequence[str] = ()) -> None:
+    """Append a line for each decision, then `lost`; the file becomes `.1` past 256 KiB. Raises OSError."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = "".join(f"{now} {_quoted(one)} {one.word}: {_on_one_line(one.reason)}\n" for one in decisions)
+    text += "".join(f"{now} {line}\n" for line in lost)
     with contextlib.suppress(FileNotFoundError):
         if path.lstat().st_size > _LOG_LIMIT:
             path.replace(path.with_name(f"{path.name}.1"))

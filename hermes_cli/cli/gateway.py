@@ -78,11 +78,15 @@ def restart(context: Context, every: bool, as_json: bool) -> int:
 
 @gateway.command()
 @all_option
+@click.option("--processes", is_flag=True, help="End the profile's background processes as well.")
 @json_option
 @pass_context
-def stop(context: Context, every: bool, as_json: bool) -> int:
-    """Stop the gateway, and return when it is down. It stays down, also after a reboot."""
-    return _each(context, every, as_json, "stop", _say_stopped)
+def stop(context: Context, every: bool, processes: bool, as_json: bool) -> int:
+    """Stop the gateway, and return when it is down. It stays down, also after a reboot.
+
+    Background processes go on, unless --processes ends them.
+    """
+    return _each(context, every, as_json, "stop_everything" if processes else "stop", _say_stopped)
 
 
 @gateway.command()
@@ -148,7 +152,7 @@ def _each(
     from hermes_cli.gateway.lifecycle import Lifecycle
 
     homes = list(all_homes(context)) if every else [context.existing_home()]
-    lifecycle = Lifecycle(_manager(needed=verb != "stop"))
+    lifecycle = Lifecycle(_manager(needed=not verb.startswith("stop")))
     failures = _do_all(lifecycle, verb, homes) if every else {}
     if not every:
         getattr(lifecycle, verb)(homes[0].profile)
@@ -191,7 +195,15 @@ def _say_started(report: ServiceReport, home: Home) -> str:
 
 
 def _say_stopped(report: ServiceReport, home: Home) -> str:
-    return f"The gateway of {home.profile} is down."
+    from hermes_cli.gateway.naming import command_for
+
+    said = f"The gateway of {home.profile} is down."
+    if not report.processes:
+        return said
+    command = f"'{command_for(home.profile)} gateway stop --processes'"
+    if report.processes == 1:
+        return f"{said} 1 background process of it goes on; {command} ends it."
+    return f"{said} {report.processes} background processes of it go on; {command} ends them."
 
 
 def _facts(report: ServiceReport) -> Iterator[tuple[str, str]]:

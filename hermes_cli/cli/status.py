@@ -84,6 +84,9 @@ def _notes(service: ServiceReport) -> list[str]:
         notes.append(f"parked: {service.parked_reason}")
     if service.message:
         notes.append(service.message)
+    if service.processes:
+        plural = "process runs" if service.processes == 1 else "processes run"
+        notes.append(f"{service.processes} background {plural}")
     return notes
 
 

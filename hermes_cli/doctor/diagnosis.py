@@ -12,7 +12,7 @@ from hermes_cli.home import HomeError, root_home
 from hermes_cli.service_manager.errors import ServiceError
 from hermes_cli.service_manager.types import ServiceManager
 
-from . import environment, files, gateways, installations, settings, slots
+from . import environment, files, gateways, installations, processes, settings, slots
 from .model import Check, Finding, Result, Scene
 
 CHECKS: tuple[Check, ...] = (
@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     *slots.CHECKS,
     *installations.CHECKS,
     *gateways.CHECKS,
+    *processes.CHECKS,
 )
 
 _ROUNDS = 3

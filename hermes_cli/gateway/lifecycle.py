@@ -95,6 +95,13 @@ class Lifecycle:
             if not self._end_unsupervised(home) and missing is not None:
                 raise missing
 
+    def stop_everything(self, profile: str) -> None:
+        """`stop`, then end the background processes; raises `ProcessError` where some do not end."""
+        from hermes_cli.processes.ending import end_processes
+
+        self.stop(profile)
+        end_processes(self._home(profile).processes)
+
     def intent(self, profile: str) -> IntentRecord | None:
         """What was asked for last; None where nothing was. Raises `CorruptFileError`."""
         return load(self._home(profile).intent, IntentRecord)

@@ -75,22 +75,23 @@ def _operation(verb: str, method: str, path: str, refused: dict[str, Any]) -> di
     summary, answer, body, refusals = _SUMMARIES[verb]
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": _COMPONENTS + answer}}}
     codes = {"400", *refusals, *(("503",) if method == "POST" else ())}
+    responses: dict[str, Any] = {
+        "201" if verb == "start" else "200": {"description": summary, "content": content},
+        **refused,
+        **{code: _problem(_WHY[code]) for code in sorted(codes)},
+    }
     operation: dict[str, Any] = {
         "operationId": verb if "process" in verb else f"process_{verb}",
         "summary": summary,
-        "responses": {
-            "201" if verb == "start" else "200": {"description": summary, "content": content},
-            **refused,
-            **{code: _problem(_WHY[code]) for code in sorted(codes)},
-        },
+        "responses": responses,
     }
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "description": text, "schema": schema}
         for name, text, schema in _PARAMETERS.get(verb, ())
     ]
     if "{process_id}" in path:
         text = "The id, or a beginning of it that is unique: four digits at least"
-        where = {"name": "process_id", "in": "path", "required": True}
+        where: dict[str, Any] = {"name": "process_id", "in": "path", "required": True}
         parameters.insert(0, {**where, "description": text, "schema": _TEXT})
     if verb == "output":
         operation["description"] = (

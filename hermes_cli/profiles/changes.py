@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hermes_cli.home import Home, not_a_profile, root_home, sync_directory
+from hermes_cli.processes.ending import end_processes
 from hermes_cli.service_manager.errors import GatewayNotRegisteredError
 from hermes_cli.service_manager.names import DEFAULT_PROFILE, service_name, validate_profile_name
 from hermes_cli.service_manager.types import ServiceManager
@@ -24,6 +25,7 @@ from .half_done import DELETED, NEW, RENAMING, hidden
 from .lock import claimed, profiles_lock
 from .recover import (
     can_start,
+    end_and_remove,
     move_registration,
     recover_locked,
     register,
@@ -67,10 +69,11 @@ def create_profile(name: str, *, manager: ServiceManager | None = None, root: Pa
 
 
 def delete_profile(name: str, *, manager: ServiceManager | None = None, root: Path | None = None) -> None:
-    """Stop and remove the gateway, its registration, the alias, the log and the home.
+    """Stop and remove the gateway, background processes, the registration, the alias, the log and the home.
 
-    Raises `ProfileError` or `ServiceError`. Where the gateway cannot be stopped nothing is removed; where
-    files resist, the profile is gone all the same and the next command tries again.
+    Raises `ProfileError`, `ServiceError` or `ProcessError`. Where the gateway cannot be stopped, or a process
+    does not end, nothing is removed; where files resist, the profile is gone all the same and the next
+    command tries again.
     """
     root = root if root is not None else root_home()
     _check_name(name, "deleted")
@@ -78,6 +81,7 @@ def delete_profile(name: str, *, manager: ServiceManager | None = None, root: Pa
     doomed = hidden(root, name, DELETED)
     with _storage(name, "delete", home.path):
         _stop(home, manager)
+        end_processes(home.processes)
         with profiles_lock(root):
             recover_locked(manager, root)
             require_profile(name, root)
@@ -92,7 +96,7 @@ def delete_profile(name: str, *, manager: ServiceManager | None = None, root: Pa
             remove_alias(root, name)
         with claimed(doomed) as mine:
             if mine:
-                remove_tree(doomed)
+                end_and_remove(doomed)
         with contextlib.suppress(OSError):
             remove_tree(home.gateway_log)
 
@@ -186,7 +190,7 @@ def _clear(doomed: Path) -> None:
     """Wait for an earlier deletion of the same name that is still at work, and remove what it left."""
     if os.path.lexists(doomed):
         with claimed(doomed, wait=30.0):
-            remove_tree(doomed)
+            end_and_remove(doomed)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hermes_cli.home import CorruptFileError, Home, HomeError, load, root_home
+from hermes_cli.processes.ending import end_processes
 from hermes_cli.service_manager.errors import GatewayNotRegisteredError, ServiceError
 from hermes_cli.service_manager.names import service_name
 from hermes_cli.service_manager.types import ServiceManager
@@ -57,6 +58,15 @@ def remove_tree(path: Path) -> None:
     except PermissionError:
         _make_writable(path)
         shutil.rmtree(path)
+
+
+def end_and_remove(path: Path) -> None:
+    """Remove a deleted home, with processes that were started in it to the last. Raises OSError."""
+    from hermes_cli.processes.errors import ProcessError
+
+    with contextlib.suppress(OSError, ProcessError):
+        end_processes(path / "processes", grace=0.0)
+    remove_tree(path)
 
 
 def register(manager: ServiceManager | None, profile: str) -> None:
@@ -124,7 +134,7 @@ def _finish_deletion(profile: str, manager: ServiceManager | None, root: Path) -
             return None
         if not os.path.lexists(Home(profile, root).path):
             unregister(manager, profile)
-        remove_tree(path)
+        end_and_remove(path)
     return f"profile {profile!r} was half deleted and is gone now"
 
 

@@ -14,6 +14,7 @@ from hermes_cli.service_manager.types import ServiceStatus
 
 from .exits import last_exit
 from .model import ServiceReport, Wanted
+from .processes import running_processes
 
 _LIVE_STATES = frozenset({"running", "draining", "degraded"})
 """Last states after which a gateway without an intent counts as wanted: the rule of the boot."""
@@ -59,6 +60,7 @@ def gateway_row(
         if state.message and (current or report.wanted == "up"):
             messages.append(state.message)
     report.last_exit = last_exit(service) or logged_exit
+    report.processes = running_processes(home.processes)
     if configs and report.port is None:
         _from_config(report, home, messages)
     report.message = "; ".join(one for one in dict.fromkeys(messages) if one != report.parked_reason)

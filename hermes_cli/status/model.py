@@ -34,6 +34,8 @@ class ServiceReport(msgspec.Struct, kw_only=True):
     parked_reason: str | None = None
     port: int | None = None
     url: str | None = None
+    processes: int | None = None
+    """Background processes of a gateway's profile that run, with or without it."""
     message: str = ""
     """What else there is to know: unreadable files, an error of the gateway. May hold several sentences."""
     problem: str | None = None
