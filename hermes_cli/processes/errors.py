@@ -82,6 +82,14 @@ class KeeperUnreachableError(ProcessError):
 
 
 class EnvironmentUnusableError(ProcessError):
-    """A sandbox that cannot be reached, or has no Python to run the keeper with."""
+    """A sandbox that cannot be reached, or has no Python to run the keeper with.
+
+    `cause` is one of a few words: no_python, no_client, no_engine, no_container, not_running, no_image,
+    unreachable, host_key, auth, permission, read_only, not_configured, broken.
+    """
 
     code = "environment"
+
+    def __init__(self, message: str, cause: str = "broken") -> None:
+        super().__init__(message)
+        self.cause = cause

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from hermes_cli.home import FALLBACK_SOCKETS, Home
 
 from .redaction import secret_names
 from .registry import Registry
 
+_Registry = TypeVar("_Registry", bound=Registry)
 
-def registry_of(home: Home) -> Registry:
-    """The background processes of the profile whose home this is. Raises `ConfigError` for a broken .env.
+
+@dataclass(frozen=True)
+class Secrets:
+    """What commands must not see, and nobody is to read."""
+
+    values: tuple[str, ...]
+    withheld: frozenset[str]
+    """Names of variables that no command inherits."""
+
+
+def secrets_of(home: Home) -> Secrets:
+    """The profile's, from its .env and our environment. Raises `ConfigError` for a broken .env.
 
     No variable of the .env is passed on to a command unless the request names it; the values of those
     that are secrets by their name are redacted.
@@ -22,11 +35,17 @@ def registry_of(home: Home) -> Registry:
     env = load_env(home.env)
     names = {*secret_names(env), *secret_names(os.environ)}
     values = {env.get(name) or os.environ.get(name, "") for name in names} - {""}
-    return Registry(
+    return Secrets(tuple(sorted(values)), frozenset(env))
+
+
+def registry_of(home: Home, kind: type[_Registry] = Registry) -> _Registry:  # type: ignore[assignment]
+    """The background processes of the profile whose home this is. Raises `ConfigError` for a broken .env."""
+    secrets = secrets_of(home)
+    return kind(
         home.processes,
         default_cwd=os.fspath(home.path),
-        secrets=sorted(values),
-        withheld=env.keys(),
+        secrets=secrets.values,
+        withheld=secrets.withheld,
         sockets=_sockets(),
     )
 

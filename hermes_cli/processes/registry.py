@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from . import reading, records
+from . import news, reading, records
 from .collection import Collection, Kept
 from .control import KeeperConnection
 from .errors import (
@@ -19,6 +20,7 @@ from .errors import (
 )
 from .ids import new_id
 from .limits import Limits
+from .news import News
 from .redaction import Redactor, secret_names
 from .starting import check_directory, command_environment, command_line, start_keeper
 from .types import (
@@ -88,10 +90,15 @@ class Registry:
         self._collection = Collection(directory, self._limits, clock)
         self._redactors: dict[str, Redactor] = {}
 
+    @property
+    def default_cwd(self) -> str:
+        """Where commands run that ask for no directory."""
+        return self._default_cwd
+
     # Start and look
 
-    def start(self, request: StartRequest) -> Started:
-        """Start a command and return once it runs, or has run.
+    def start(self, request: StartRequest, *, process_id: str | None = None) -> Started:
+        """Start a command and return once it runs, or has run. `process_id`: from `new_id`, used once.
 
         Raises `StartError`, `TooManyProcessesError`, `BadPatternError`.
         """
@@ -105,7 +112,7 @@ class Registry:
         cwd = request.cwd or self._default_cwd
         check_directory(cwd)
         inherited = os.environ if self._environment is None else self._environment
-        process_id = new_id()
+        process_id = process_id or new_id()
         environment = command_environment(request, process_id, inherited, self._withheld)
         spec = Spec(
             id=process_id,
@@ -348,6 +355,21 @@ class Registry:
         kept = self._running(given)
         if self._ask(kept, f"signal {number}")[0] != "ok":
             raise NotRunningError(kept.spec.id, "it ended just now")
+
+    # News
+
+    def collect_events(self, cursors: Mapping[str, int], timeout: float = 0.0) -> builtins.list[News]:
+        """What processes have to tell beyond `cursors` (id to cursor, 0 where there is none).
+
+        Waits at most `timeout` seconds for the first; there may be none.
+        """
+        return news.collect(
+            self._directory, self._collection.all, lambda kept: self._redactor(kept.spec), cursors, timeout
+        )
+
+    def events_taken(self, cursors: Mapping[str, int]) -> None:
+        """Say that the events up to these cursors are kept elsewhere: the processes may be forgotten."""
+        news.mark_taken(self._directory, cursors)
 
     # Housekeeping
 

@@ -51,6 +51,11 @@ class Watch:
         """Watch the file that has the path now."""
         self._armed = self._fd >= 0 and _libc.inotify_add_watch(self._fd, self._path, self._mask) >= 0
 
+    def also(self, path: str | os.PathLike[str]) -> None:
+        """Watch another path as well, in the same way. One that is watched already stays so."""
+        if self._fd >= 0:
+            _libc.inotify_add_watch(self._fd, os.fsencode(path), self._mask)
+
     def wait(self, timeout: float, *, or_readable: int | None = None) -> None:
         """Return when something happened since `arm`, or after `timeout` seconds.
 
