@@ -75,8 +75,8 @@ def every_verb_has_its_type(manager: ServiceManager, spec: ServiceSpec) -> None:
     manager.register_profile_gateway("coder", extra_env={"COLOUR": "blue"}, start_now=True)
     manager.unregister_profile_gateway("coder")
     manager.start(Path("web"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    manager.install(spec, True)  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
-    manager.logs("web", 5)  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+    manager.install(spec, True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    manager.logs("web", 5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     manager.kind = "s6"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
