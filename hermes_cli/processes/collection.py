@@ -6,13 +6,14 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import liveness, records
-from .errors import NoSuchProcessError, StartError, TooManyProcessesError
+from .errors import NoSuchProcessError, ProcessError, StartError, TooManyProcessesError
 from .ids import is_id, resolve
 from .limits import Limits
 from .spool import Spool
@@ -20,6 +21,8 @@ from .types import Spec, Status
 
 _STARTING = 30.0
 """Seconds a directory may be without a status: longer than any keeper takes to begin."""
+
+_LOCK_PATIENCE = 8.0
 
 _GONE = ".gone-"
 
@@ -71,39 +74,48 @@ class Collection:
                 self._make_room(spec)
                 directory = self._directory / spec.id
                 directory.mkdir(mode=0o700)
-                (directory / records.OUTPUT).mkdir(mode=0o700)
-                records.write_record(directory, records.SPEC, spec)
+                try:
+                    (directory / records.OUTPUT).mkdir(mode=0o700)
+                    records.write_record(directory, records.SPEC, spec)
+                except OSError:
+                    self.discard(directory)
+                    raise
         except OSError as error:
-            raise StartError(f"{self._directory} cannot take a process: {error.strerror}") from error
+            raise StartError(f"{self._directory} cannot take a process: {error.strerror or error}") from error
         return directory
 
-    def discard(self, directory: Path) -> None:
-        """Remove what never began."""
+    def discard(self, directory: Path) -> bool:
+        """Remove what never began, or is over. False where a keeper has it still: `clean` finds it later."""
         self._specs.pop(directory.name, None)
         self._seen.pop(directory.name, None)
-        _remove(directory)
+        return _remove(directory)
 
     def clean(self) -> int:
         """Remove what was kept long enough, and what was cut off half-made; how many processes."""
         if not self._directory.is_dir():
             return 0
-        with self._locked():
-            return self._clean()
+        try:
+            with self._locked():
+                return self._clean()
+        except OSError as error:
+            raise ProcessError(f"{self._directory} cannot be cleaned: {error.strerror}") from error
 
     def _clean(self) -> int:
         removed = 0
         now = self._clock()
-        for entry in self._directory.iterdir():
-            if entry.name.startswith(_GONE) or (is_id(entry.name) and self._half_made(entry, now)):
-                _remove(entry)
+        for name in os.listdir(self._directory):  # noqa: PTH208 - names are enough
+            if name.startswith(_GONE):
+                _remove(self._directory / name)
+        for name in self._names():
+            if self._half_made(self._directory / name, now):
+                self.discard(self._directory / name)
         for kept in self.all():
             ended = kept.status.ended_at
             if kept.status.control or ended is None:
                 continue
             patience = self._limits.kept_with_news if _news(kept.directory) else self._limits.kept_after_end
             if now - ended > patience:
-                self.discard(kept.directory)
-                removed += 1
+                removed += self.discard(kept.directory)
         return removed
 
     def _make_room(self, spec: Spec) -> None:
@@ -139,6 +151,8 @@ class Collection:
         directory = self._directory / process_id
         spec = self._specs.get(process_id)
         if spec is None:
+            if not _is_directory(directory):
+                return None
             spec = records.read_spec(directory)
             if spec is None or spec.id != process_id:
                 return None
@@ -146,53 +160,63 @@ class Collection:
         status = self._status(directory, spec)
         if status is None:
             return None
-        spool = Spool(directory / records.OUTPUT, finished=not status.control)
+        over = not status.control
+        spool = Spool(directory / records.OUTPUT, finished=over, length=status.output_bytes if over else None)
         return Kept(directory, spec, status, spool)
 
     def _status(self, directory: Path, spec: Spec) -> Status | None:
         """What status.json says, read again only when it was replaced; settled where its keeper is gone."""
         version = _version(directory / records.STATUS)
         known = self._seen.get(spec.id)
+        if version is None:
+            if not directory.is_dir():
+                self._specs.pop(spec.id, None)
+                self._seen.pop(spec.id, None)
+            return None
         status = known[0] if known is not None and known[1] == version else records.read_status(directory)
-        if status is not None and liveness.needs_settling(directory, status):
-            status = liveness.settle(directory, spec)
-        elif status is not None:
-            self._seen[spec.id] = (status, version)
-        if status is None and version is None and not directory.is_dir():
-            self._specs.pop(spec.id, None)
-            self._seen.pop(spec.id, None)
+        if status is None:  # damaged
+            return None if liveness.keeper_lives(directory, None) else liveness.settle(directory, spec)
+        if liveness.needs_settling(directory, status):
+            return liveness.settle(directory, spec)
+        self._seen[spec.id] = (status, version)
         return status
 
     def _half_made(self, directory: Path, now: float) -> bool:
-        """A directory whose starter or keeper was killed before there was a status."""
-        if (directory / records.STATUS).exists() or liveness.keeper_lives(directory, None):
+        """Whose starter or keeper was killed before there was a status; or that is damaged beyond reading."""
+        known = directory.name in self._specs or records.read_spec(directory) is not None
+        if (known and (directory / records.STATUS).exists()) or liveness.keeper_lives(directory, None):
             return False
         try:
             age = now - directory.stat().st_mtime
         except FileNotFoundError:
             return False
-        return not 0 <= age < _STARTING
+        return age >= _STARTING  # in the future: the clock was set, or is another machine's
 
     def _names(self) -> list[str]:
         try:
-            return sorted(filter(is_id, os.listdir(self._directory)))  # noqa: PTH208
-        except FileNotFoundError:
+            with os.scandir(self._directory) as entries:
+                found = [entry for entry in entries if is_id(entry.name)]
+                return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise ProcessError(f"{self._directory} cannot be read: {error.strerror}") from error
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """One at a time makes room. flock(2): freed by the kernel when its holder ends, however it ends."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(self._directory / ".lock", flags, 0o600)
+        descriptor = records.open_regular(self._directory / ".lock", os.O_RDWR | os.O_CREAT)
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + _LOCK_PATIENCE
             while True:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        raise StartError("another command keeps the processes locked; try again") from None
+                        raise ProcessError(
+                            f"another command keeps {self._directory} locked; is it stopped? Try again"
+                        ) from None
                     time.sleep(0.005)  # held for milliseconds
                 except OSError:
                     break  # a file system without locks
@@ -216,7 +240,7 @@ def _news(directory: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return int((directory / records.TAKEN).read_text()) < written
+        return int(records.read_bytes(directory / records.TAKEN, 64)) < written
     except (OSError, ValueError):
         return True
 
@@ -231,13 +255,42 @@ def _weight(directory: Path) -> int:
     return total
 
 
-def _remove(directory: Path) -> None:
-    """Out of sight in one step, then gone; what is cut off is removed by the next."""
-    gone = directory
-    if not directory.name.startswith(_GONE):
-        gone = directory.with_name(_GONE + directory.name)
-        try:
+def _is_directory(path: Path) -> bool:
+    """Itself, not what a link leads to."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _remove(directory: Path) -> bool:
+    """Out of sight in one step, then gone; what is cut off is removed by the next.
+
+    The keeper's lock is held meanwhile: a keeper that only begins waits for it, and finds itself removed.
+    """
+    descriptor = -1
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            flags = os.O_RDWR | os.O_CREAT
+            descriptor = records.open_regular(directory / records.LOCK, flags)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    except OSError:
+        pass  # no locks here, or a directory of another user's: its age has been looked at
+    try:
+        gone = directory
+        if not directory.name.startswith(_GONE):
+            gone = directory.with_name(_GONE + directory.name)
             directory.rename(gone)
-        except OSError:
-            return
-    shutil.rmtree(gone, ignore_errors=True)
+        if gone.is_symlink() or not gone.is_dir():
+            gone.unlink()
+        else:
+            shutil.rmtree(gone, ignore_errors=True)
+        return True
+    except OSError:
+        return False
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)

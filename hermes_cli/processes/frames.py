@@ -49,6 +49,11 @@ def previous(data: bytes, end: int) -> int | None:
     return start if found is not None and found[1] == length else None
 
 
+def size_before(data: bytes) -> int:
+    """How long the frame must be whose end is the end of `data`; whether it is one, `previous` tells."""
+    return OVERHEAD + int.from_bytes(data[-FOOTER:], "little")
+
+
 def segment_name(offset: int, lines: int) -> str:
     """Of the segment whose first byte is number `offset` of the output, after `lines` newlines."""
     return f"{offset:016x}-{lines:012x}"

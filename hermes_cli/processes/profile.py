@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-from hermes_cli.home import FALLBACK_SOCKETS, Home
+from hermes_cli.home import Home
 
 from .redaction import secret_names
 from .registry import Registry
@@ -46,16 +45,4 @@ def registry_of(home: Home, kind: type[_Registry] = Registry) -> _Registry:  # t
         default_cwd=os.fspath(home.path),
         secrets=secrets.values,
         withheld=secrets.withheld,
-        sockets=_sockets(),
     )
-
-
-def _sockets() -> str:
-    """Where control sockets go whose own directory cannot hold one: of this user alone, or empty."""
-    candidates = [FALLBACK_SOCKETS]
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        candidates.append(Path(runtime))
-    for candidate in candidates:
-        if candidate.is_dir() and os.access(candidate, os.W_OK | os.X_OK):
-            return os.fspath(candidate)
-    return ""

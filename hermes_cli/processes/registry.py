@@ -22,7 +22,7 @@ from .ids import new_id
 from .limits import Limits
 from .news import News
 from .redaction import Redactor, secret_names
-from .starting import check_directory, command_environment, command_line, start_keeper
+from .starting import check_directory, command_environment, command_line, other_user, start_keeper
 from .types import (
     MIN_CAP,
     Closed,
@@ -48,6 +48,7 @@ _MOST_LINES = 10_000
 _KILL_GRACE = 5.0
 _KILL_OVERHEAD = 12.0
 """Seconds a keeper may take beyond the grace: for what SIGKILL cannot end at once."""
+_LONGEST_GRACE = 600.0
 _WRITE_PATIENCE = 5.0
 _MOST_INPUT = 1 << 20
 
@@ -70,25 +71,23 @@ class Registry:
         secrets: Iterable[str] = (),
         withheld: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
-        sockets: str = "",
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`secrets`: values to redact everywhere. `withheld`: names of variables no command inherits.
 
-        `environment` is what commands inherit from, os.environ if None. `sockets`: a directory for control
-        sockets where the file system of `directory` has none.
+        `environment` is what commands inherit from, os.environ if None.
         """
         self._directory = directory
         self._default_cwd = default_cwd or os.fspath(directory.parent)
         self._secrets = tuple(secrets)
         self._withheld = frozenset(withheld)
         self._environment = environment
-        self._sockets = sockets
         self._limits = limits or Limits.from_environment()
         self._clock = clock
         self._collection = Collection(directory, self._limits, clock)
         self._redactors: dict[str, Redactor] = {}
+        self._previews: dict[str, tuple[object, reading.Text]] = {}
 
     @property
     def default_cwd(self) -> str:
@@ -113,7 +112,8 @@ class Registry:
         check_directory(cwd)
         inherited = os.environ if self._environment is None else self._environment
         process_id = process_id or new_id()
-        environment = command_environment(request, process_id, inherited, self._withheld)
+        user = other_user(request.user)
+        environment = command_environment(request, process_id, cwd, inherited, self._withheld, user)
         spec = Spec(
             id=process_id,
             command=shown,
@@ -130,7 +130,7 @@ class Registry:
         )
         directory = self._collection.reserve(spec)
         try:
-            pid = start_keeper(directory, spec, request, environment, self._sockets)
+            pid = start_keeper(directory, spec, request, environment, user)
         except BaseException:
             self._collection.discard(directory)
             raise
@@ -145,7 +145,7 @@ class Registry:
             if session_key not in (None, owner.session_key) or task_id not in (None, owner.task_id):
                 continue
             redactor = self._redactor(kept.spec)
-            tail = reading.tail_text(kept.spool, _LIST_PREVIEW, redactor)
+            tail = self._preview(kept, redactor)
             status = kept.status
             rows.append(
                 Listing(
@@ -192,13 +192,13 @@ class Registry:
         """
         kept = self._kept(given)
         redactor = self._redactor(kept.spec)
-        running = kept.status.state == "running"
         if cursor is None:
             text = reading.tail_text(kept.spool, _PREVIEW, redactor)
         else:
             if cursor < 0:
                 raise BadCursorError(f"a cursor is the offset of a byte, not {cursor}; begin with 0")
-            text = reading.read_text(kept.spool, cursor, _POLL_BYTES, redactor, running=running)
+            more_may_come = bool(kept.status.control)
+            text = reading.read_text(kept.spool, cursor, _POLL_BYTES, redactor, running=more_may_come)
             if cursor > text.end_of_output:
                 raise BadCursorError(
                     f"the cursor {cursor} is beyond the {text.end_of_output} bytes of output so far"
@@ -213,7 +213,7 @@ class Registry:
             cursor=text.end,
             output=text.text,
             dropped_bytes=text.dropped,
-            more=text.end < text.end_of_output and bool(text.text),
+            more=text.more,
             exit_code=kept.status.exit_code,
             signal=kept.status.signal,
             reason=kept.status.reason or None,
@@ -294,20 +294,20 @@ class Registry:
         if not kept.status.control:
             return _already(kept)
         was_running = kept.status.state == "running"
+        grace = min(max(0.0, grace), _LONGEST_GRACE)
         try:
             with KeeperConnection(kept.directory, kept.status.control) as keeper:
-                words = keeper.ask(f"kill {int(max(0.0, grace) * 1000)}", timeout=grace + _KILL_OVERHEAD)
+                words = keeper.ask(f"kill {int(grace * 1000)}", timeout=grace + _KILL_OVERHEAD)
         except KeeperUnreachableError as error:
             kept = self._kept(kept.spec.id)
             if kept.status.control:
                 return Killed(kept.spec.id, "error", message=str(error))
             return self._killed(kept, 0) if was_running else _already(kept)
-        count = int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
+        count = _number(words)
         if words[:1] != ["ok"]:
             message = f"{count} of its processes did not end even by SIGKILL; the kernel holds them"
             return Killed(kept.spec.id, "error", message=message)
-        kept = self._kept(kept.spec.id)
-        return self._killed(kept, count)
+        return self._killed(self._kept(kept.spec.id), count)
 
     def kill_all(self, grace: float = _KILL_GRACE) -> Sequence[Killed]:
         """Kill everything that runs, side by side; for the end of a profile or a container."""
@@ -316,8 +316,14 @@ class Registry:
         running = [kept.spec.id for kept in self._collection.all() if kept.status.control]
         if not running:
             return ()
-        with ThreadPoolExecutor(max_workers=min(16, len(running))) as pool:
-            return tuple(pool.map(lambda process_id: self.kill(process_id, grace), running))
+        with ThreadPoolExecutor(max_workers=min(64, len(running))) as pool:
+            return tuple(pool.map(lambda process_id: self._kill_if_there(process_id, grace), running))
+
+    def _kill_if_there(self, process_id: str, grace: float) -> Killed:
+        try:
+            return self.kill(process_id, grace)
+        except ProcessError as error:
+            return Killed(process_id, "error", message=str(error))
 
     def write(self, given: str, data: bytes) -> Wrote:
         """Into stdin, as it is. Raises `NotRunningError`, `StdinClosedError`."""
@@ -331,17 +337,22 @@ class Registry:
         if words[0] == "closed":
             self._running(given)
             raise StdinClosedError(f"the stdin of {kept.spec.id} is closed; start the command again")
-        return Wrote(kept.spec.id, "ok" if words[0] == "ok" else "partial", int(words[1]))
+        return Wrote(kept.spec.id, "ok" if words[0] == "ok" else "partial", _number(words))
 
     def submit(self, given: str, text: str) -> Wrote:
         """Into stdin, and Enter: a newline, in a terminal a carriage return."""
         enter = "\r" if self._running(given).spec.pty else "\n"
-        return self.write(given, (text + enter).encode("utf-8", "surrogateescape"))
+        try:
+            data = (text + enter).encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise ProcessError("the input holds what is no character, and cannot be sent") from None
+        return self.write(given, data)
 
     def close(self, given: str) -> Closed:
         """End of file on stdin; in a terminal its end-of-file character."""
         kept = self._running(given)
-        words = self._ask(kept, "close")
+        # After what other writes have not delivered yet.
+        words = self._ask(kept, "close", timeout=_WRITE_PATIENCE + 10)
         return Closed(kept.spec.id, "closed" if words[1:] == ["1"] else "already_closed")
 
     def resize(self, given: str, rows: int, columns: int) -> None:
@@ -412,11 +423,36 @@ class Registry:
             raise
 
     def _killed(self, kept: Kept, count: int) -> Killed:
+        """What was observed: it may have ended by itself just before, and left others behind."""
         status = kept.status
-        return Killed(kept.spec.id, "killed", exit_code=status.exit_code, signal=status.signal, ended=count)
+        if status.state == "killed" or count:
+            message = None
+            if status.state != "killed":
+                message = f"it had ended already ({status.state}); {count} that it left behind were ended now"
+            return Killed(kept.spec.id, "killed", status.exit_code, status.signal, count, message)
+        return _already(kept)
+
+    def _preview(self, kept: Kept, redactor: Redactor) -> reading.Text:
+        """The end of the output; looked at again only when there is more."""
+        version = kept.spool.version()
+        known = self._previews.get(kept.spec.id)
+        if known is None or known[0] != version:
+            if len(self._previews) > 4 * self._limits.tracked:
+                self._previews.clear()
+            known = version, reading.tail_text(kept.spool, _LIST_PREVIEW, redactor)
+            self._previews[kept.spec.id] = known
+        return known[1]
 
     def _uptime(self, kept: Kept) -> float:
-        return round(max(0.0, (kept.status.ended_at or self._clock()) - kept.status.started_at), 3)
+        """Seconds, by the clock that nobody sets where it was known."""
+        status = kept.status
+        if status.duration is not None:
+            seconds = status.duration
+        elif status.state == "running" and status.started_after_boot is not None:
+            seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - status.started_after_boot
+        else:
+            seconds = (status.ended_at or self._clock()) - status.started_at
+        return round(max(0.0, seconds), 3)
 
     def _redactor(self, spec: Spec) -> Redactor:
         found = self._redactors.get(spec.id)
@@ -431,6 +467,10 @@ def _already(kept: Kept) -> Killed:
     status = kept.status
     message = f"it is {status.state} already" + (f": {status.reason}" if status.reason else "")
     return Killed(kept.spec.id, "already_exited", status.exit_code, status.signal, message=message)
+
+
+def _number(words: _Words) -> int:
+    return int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
 
 
 def _showing(first: int, count: int, total: int, dropped: int) -> str:

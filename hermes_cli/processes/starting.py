@@ -7,16 +7,23 @@ import errno
 import os
 import select
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from . import records
 from .errors import StartError
+from .keeper.kernel import KEEPER_MARK
 from .keeper.settings import encode
 from .liveness import MARK
 from .redaction import secret_names
 from .types import Spec, StartRequest
+
+if TYPE_CHECKING:
+    import pwd
 
 _PATIENCE = 15.0
 """Seconds a keeper may take to say that the command began: it has a disk and an interpreter to wait for."""
@@ -25,8 +32,6 @@ _DAEMON = (
     "import os,sys\n"
     "if os.fork(): os._exit(0)\n"
     "os.setsid()\n"
-    "user = sys.argv[2].split(',') if sys.argv[2] else []\n"
-    "if user: os.setgroups([int(g) for g in user[1:]]); os.setgid(int(user[1])); os.setuid(int(user[0]))\n"
     "sys.path.insert(0, sys.argv[1])\n"
     "from hermes_cli.processes.keeper.main import main\n"
     "main()\n"
@@ -56,11 +61,17 @@ def command_line(request: StartRequest) -> tuple[tuple[str, ...], str]:
 
 
 def command_environment(
-    request: StartRequest, process_id: str, inherited: Mapping[str, str], withheld: frozenset[str]
+    request: StartRequest,
+    process_id: str,
+    cwd: str,
+    inherited: Mapping[str, str],
+    withheld: frozenset[str],
+    user: pwd.struct_passwd | None = None,
 ) -> dict[str, str]:
     """What the command sees: ours without secrets and without what is between us and our supervisor.
 
     `withheld`: names from the profile's .env. What the request sets, or names in `passthrough`, passes.
+    `user`: whom it runs as, if that is another.
     """
     secret = withheld.union(secret_names(inherited))
     environment = {
@@ -70,10 +81,15 @@ def command_environment(
     }
     environment.setdefault("PATH", os.defpath)
     environment["PYTHONUNBUFFERED"] = "1"
-    environment["TERM"] = environment.get("TERM") or "xterm-256color" if request.pty else "dumb"
-    if request.pty:
-        environment.pop("LINES", None)
-        environment.pop("COLUMNS", None)
+    if not request.pty:
+        environment["TERM"] = "dumb"
+    elif environment.get("TERM", "dumb") in ("", "dumb"):
+        environment["TERM"] = "xterm-256color"
+    for name in ("OLDPWD", "LINES", "COLUMNS"):
+        environment.pop(name, None)
+    environment["PWD"] = cwd
+    if user is not None:
+        environment.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name, SHELL=user.pw_shell)
     environment.update(request.environment)
     environment[MARK] = process_id
     return environment
@@ -91,31 +107,52 @@ def check_directory(cwd: str) -> None:
         raise StartError(f"the working directory {cwd} may not be entered by this user")
 
 
+def other_user(asked: str | None) -> pwd.struct_passwd | None:
+    """Who is asked for, by name or number; None for ourselves. Raises `StartError`."""
+    if asked is None:
+        return None
+    import pwd
+
+    try:
+        entry = pwd.getpwuid(int(asked)) if asked.isdecimal() else pwd.getpwnam(asked)
+    except (KeyError, OverflowError):
+        raise StartError(f"there is no user {asked!r} here") from None
+    if entry.pw_uid == os.geteuid():
+        return None
+    if os.geteuid() != 0:
+        raise StartError(f"only root can run a command as another user ({asked})")
+    return entry
+
+
 def start_keeper(
-    directory: Path, spec: Spec, request: StartRequest, environment: Mapping[str, str], sockets: str
+    directory: Path,
+    spec: Spec,
+    request: StartRequest,
+    environment: Mapping[str, str],
+    user: pwd.struct_passwd | None = None,
 ) -> int:
     """Start the keeper of `spec` in its directory and return the command's pid; raises `StartError`."""
+    fields: dict[str, object] = {
+        "id": spec.id,
+        "cwd": spec.cwd,
+        "pty": int(spec.pty),
+        "rows": request.rows,
+        "columns": request.columns,
+        "stdin": spec.stdin,
+        "cap": spec.cap_bytes - _weight_of_spec(directory, spec),
+        "notify": int(spec.notify_on_complete),
+        "watch": spec.watch_patterns,
+    }
+    if user is not None:
+        groups = os.getgrouplist(user.pw_name, user.pw_gid)
+        fields["user"] = user.pw_uid
+        fields["groups"] = (user.pw_gid, *(group for group in groups if group != user.pw_gid))
     try:
-        settings = encode(
-            {
-                "id": spec.id,
-                "cwd": spec.cwd,
-                "pty": int(spec.pty),
-                "rows": request.rows,
-                "columns": request.columns,
-                "stdin": spec.stdin,
-                "cap": spec.cap_bytes,
-                "notify": int(spec.notify_on_complete),
-                "watch": spec.watch_patterns,
-                "sockets": sockets,
-            },
-            spec.argv,
-            environment,
-        )
+        settings = encode(fields, spec.argv, environment)
     except ValueError as error:
         raise StartError(f"the command cannot be started: {error}") from error
-    words = _spawn(directory, settings, _credentials(directory, request.user))
-    if words and words[0] == "ok":
+    words = _spawn(directory, settings)
+    if len(words) == 2 and words[0] == "ok":
         return int(words[1])
     if len(words) == 3 and words[0] == "error":
         raise StartError(_sentence(int(words[1]), words[2], spec))
@@ -124,30 +161,24 @@ def start_keeper(
     )
 
 
-def _credentials(directory: Path, user: str | None) -> str:
-    """`UID,GID,GROUP…` to run as, and the directory made theirs; empty for ourselves. Raises `StartError`."""
-    if user is None:
-        return ""
-    import pwd
-
-    try:
-        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-    except KeyError:
-        raise StartError(f"there is no user {user!r} here") from None
-    if entry.pw_uid == os.geteuid():
-        return ""
-    if os.geteuid() != 0:
-        raise StartError(f"only root can run a command as another user ({user})")
-    for path in (directory, *directory.iterdir()):
-        os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
-    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
-    return ",".join(map(str, [entry.pw_uid, entry.pw_gid, *(g for g in groups if g != entry.pw_gid)]))
+def _weight_of_spec(directory: Path, spec: Spec) -> int:
+    """Its bytes, which are of the cap."""
+    weight = (directory / records.SPEC).stat().st_size
+    if weight > spec.cap_bytes // 4:
+        raise StartError(
+            f"the command is {weight >> 10} KiB long, too much for {spec.cap_bytes >> 10} KiB of disk; "
+            "put it into a file"
+        )
+    return weight
 
 
-def _spawn(directory: Path, settings: bytes, credentials: str) -> list[str]:
+def _spawn(directory: Path, settings: bytes) -> list[str]:
     """The words that a new keeper answered; none where it ended without one."""
-    ours_in, their_in = os.pipe()[::-1]
-    their_out, ours_out = os.pipe()[::-1]
+    try:
+        their_in, ours_in = os.pipe()
+        ours_out, their_out = os.pipe()
+    except OSError as error:
+        raise StartError(f"no keeper could be started: {error.strerror}") from error
     actions = [
         (os.POSIX_SPAWN_DUP2, their_in, 0),
         (os.POSIX_SPAWN_DUP2, their_out, 1),
@@ -156,9 +187,12 @@ def _spawn(directory: Path, settings: bytes, credentials: str) -> list[str]:
     try:
         pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-S", "-c", _DAEMON, os.fspath(_PACKAGE_ROOT), credentials],
-            {"HERMES_KEEPER_DIRECTORY": os.fspath(directory)},
+            [sys.executable, "-I", "-S", "-c", _DAEMON, os.fspath(_PACKAGE_ROOT)],
+            {KEEPER_MARK: os.fspath(directory.absolute())},
             file_actions=actions,
+            # What our threads block and our process ignores is not for the command.
+            setsigmask=(),
+            setsigdef=set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP},
         )
     except OSError as error:
         for descriptor in (ours_in, ours_out, their_in, their_out):
@@ -166,40 +200,66 @@ def _spawn(directory: Path, settings: bytes, credentials: str) -> list[str]:
         raise StartError(f"no keeper could be started: {error.strerror}") from error
     os.close(their_in)
     os.close(their_out)
+    deadline = time.monotonic() + _PATIENCE
     try:
-        _send(ours_in, settings)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-        return _receive(ours_out)
+        _send(ours_in, settings, deadline)
+        return _receive(ours_out, deadline)
     finally:
         os.close(ours_out)
+        # It has left its keeper behind and ended long ago, or never will: then it is ours to end.
+        _reap(pid, deadline)
 
 
-def _send(descriptor: int, data: bytes) -> None:
+def _send(descriptor: int, data: bytes, deadline: float) -> None:
     """All of it, then end of file. A keeper that has gone says so by its silence."""
     try:
-        with contextlib.suppress(BrokenPipeError):
-            view = memoryview(data)
-            while view:
+        os.set_blocking(descriptor, False)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        view = memoryview(data)
+        while view:
+            _wait(poll, deadline)
+            with contextlib.suppress(BlockingIOError):
                 view = view[os.write(descriptor, view) :]
+    except BrokenPipeError:
+        return
     finally:
         os.close(descriptor)
 
 
-def _receive(descriptor: int) -> list[str]:
-    deadline = time.monotonic() + _PATIENCE
+def _receive(descriptor: int, deadline: float) -> list[str]:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     answer = b""
     while not answer.endswith(b"\n"):
-        remaining = deadline - time.monotonic()
-        if remaining <= 0 or not poll.poll(remaining * 1000):
-            raise StartError(f"the keeper did not say within {_PATIENCE:g} s that the command began")
+        _wait(poll, deadline)
         part = os.read(descriptor, 256)
         if not part:
             break
         answer += part
     return answer.decode("ascii", "replace").split()
+
+
+def _wait(poll: select.poll, deadline: float) -> None:
+    remaining = deadline - time.monotonic()
+    if remaining <= 0 or not poll.poll(remaining * 1000):
+        raise StartError(f"the keeper did not say within {_PATIENCE:g} s that the command began")
+
+
+def _reap(pid: int, deadline: float) -> None:
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        handle = -1
+    try:
+        if handle >= 0 and not select.select([handle], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ChildProcessError, ProcessLookupError):
+        return  # somebody here reaps everybody's children, or ignores SIGCHLD
+    finally:
+        if handle >= 0:
+            os.close(handle)
 
 
 def _sentence(number: int, stage: str, spec: Spec) -> str:
@@ -208,6 +268,8 @@ def _sentence(number: int, stage: str, spec: Spec) -> str:
     if stage == "chdir":
         return f"the working directory {spec.cwd} cannot be entered: {cause}"
     if stage == "exec":
+        if number == errno.ENOENT and Path(spec.cwd, program).exists():
+            return f"{program!r} cannot be executed: the interpreter that its first line names is missing"
         if number == errno.ENOENT:
             return f"there is no program {program!r}, not in PATH either"
         if number == errno.EACCES:

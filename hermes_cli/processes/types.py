@@ -109,7 +109,16 @@ class Status:
     descendants: int = 0
     """Processes that the command left behind and the keeper still keeps."""
     control: str = ""
-    """Path of the control socket; empty where there is none any more."""
+    """The control socket, in the directory or `@` and an abstract name; empty once the keeper has no more to
+    do."""
+    started_after_boot: float | None = None
+    """Seconds: a clock that nobody sets."""
+    duration: float | None = None
+    """Seconds the command ran, by that clock."""
+    output_bytes: int | None = None
+    """All output there was, kept or not; known at the end."""
+    cgroup: str = ""
+    """Path of the command's own; empty where it has none."""
     version: int = 1
 
 

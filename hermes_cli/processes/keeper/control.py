@@ -6,12 +6,14 @@ resize R C      the terminal's rows and columns                  ->  ok 0 | erro
 signal N        to the command's process group                   ->  ok 0 | gone
 kill MS         TERM, MS milliseconds later KILL, to the last descendant  ->  ok N (processes ended) | left N
 ping                                                             ->  ok PID
+
+Numbers are from 0 to 2^31 - 1.
 """
 
 from __future__ import annotations
 
-import errno
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,18 +23,19 @@ else:
 
 NAME = "control.sock"
 _BACKLOG = 16
-_MAX_CONNECTIONS = 16
+MAX_CONNECTIONS = 16
 _MAX_LINE = 128
 MAX_PAYLOAD = 1 << 20
+_LARGEST = (1 << 31) - 1
 
 
 class Request:
     """One parsed request. `answer` may be called later, once."""
 
-    def __init__(self, connection: Connection, words: list[str], payload: bytes) -> None:
+    def __init__(self, connection: Connection, verb: str, numbers: list[int], payload: bytes) -> None:
         self._connection = connection
-        self.verb = words[0] if words else ""
-        self.numbers = [int(word) for word in words[1:]]
+        self.verb = verb
+        self.numbers = numbers
         self.payload = payload
 
     def answer(self, text: str) -> None:
@@ -47,6 +50,10 @@ class Connection:
         self._data = bytearray()
         self._busy = False
         self.open = True
+
+    @property
+    def idle(self) -> bool:
+        return not self._busy
 
     def fill(self) -> None:
         """Read what has come; closes at the end of file and for more than any request has."""
@@ -70,13 +77,12 @@ class Connection:
                 self.close()
             return None
         try:
-            words = self._data[:end].decode("ascii").split()
-            size = int(words[2]) if words and words[0] == "write" else 0
-            if not 0 <= size <= MAX_PAYLOAD or end > _MAX_LINE:
-                raise ValueError(size)
-            [int(word) for word in words[1:]]
+            verb, *words = self._data[:end].decode("ascii").split()
+            numbers = [int(word) for word in words]
+            size = numbers[1] if verb == "write" else 0
+            if end > _MAX_LINE or size > MAX_PAYLOAD or not all(0 <= n <= _LARGEST for n in numbers):
+                raise ValueError(verb)
         except (ValueError, IndexError):
-            self._busy = True
             self.answer("error not a request")
             self.close()
             return None
@@ -85,7 +91,7 @@ class Connection:
         payload = bytes(self._data[end + 1 : end + 1 + size])
         del self._data[: end + 1 + size]
         self._busy = True
-        return Request(self, words, payload)
+        return Request(self, verb, numbers, payload)
 
     def answer(self, text: str) -> None:
         self._busy = False
@@ -101,51 +107,49 @@ class Connection:
 
 
 class Listener:
-    """The socket in the process's own directory, or in `fallback` where that cannot hold one."""
+    """The socket in the process's own directory; where the file system has none, one without a file."""
 
-    def __init__(self, fallback: bytes, process_id: str) -> None:
+    def __init__(self, process_id: str) -> None:
+        """Raises OSError."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self.path = ""
-        self._bound = ""
-        for path, shown in ((NAME, NAME), (os.fsdecode(fallback) + f"/{process_id}.sock", "")):
-            try:
-                self._socket.bind(path)
-                os.chmod(path, 0o600)
-            except OSError:
-                continue
-            self._socket.listen(_BACKLOG)
-            self._socket.setblocking(False)
-            self._bound, self.path = path, shown or path
-            break
-
-    @property
-    def descriptor(self) -> int:
-        return self._socket.fileno()
+        self.path = NAME
+        try:
+            self._socket.bind(NAME)
+            os.chmod(NAME, 0o600)
+        except OSError:
+            # unix(7): abstract. Who connects is looked at either way, and who listens by the client.
+            self._socket.close()
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            self.path = f"@hermes-{process_id}"
+            self._socket.bind("\0" + self.path[1:])
+        self._socket.listen(_BACKLOG)
+        self._socket.setblocking(False)
+        self.descriptor = self._socket.fileno()
 
     def accept(self) -> Connection | None:
-        """A client of this user or root; None where it has gone again, or is somebody else."""
+        """A client of this user or root; None where it has gone again, or is somebody else.
+
+        Raises OSError with EMFILE or ENFILE where there is no descriptor for it.
+        """
         try:
             descriptor, _ = self._socket._accept()  # type: ignore[attr-defined]
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                raise
+        except (BlockingIOError, ConnectionError):
             return None
-        os.set_inheritable(descriptor, False)
         os.set_blocking(descriptor, False)
         peer = socket.socket(fileno=descriptor)
         try:
-            uid = int.from_bytes(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], "little")
+            credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         finally:
             peer.detach()
-        if uid not in (0, os.geteuid()):
+        if int.from_bytes(credentials[4:8], sys.byteorder) not in (0, os.geteuid()):
             os.close(descriptor)
             return None
         return Connection(descriptor)
 
     def close(self) -> None:
         self._socket.close()
-        if self._bound:
+        if self.path == NAME:
             try:
-                os.unlink(self._bound)
+                os.unlink(NAME)
             except OSError:
                 return

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from .kernel import Cgroup, descendants
+from .cgroup import Cgroup
+from .kernel import descendants
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,21 +17,24 @@ _ROUNDS = 64
 """How often new descendants are looked for before the kill: each round stops the ones it finds."""
 
 
-def ask_to_end(command: int) -> int:
-    """SIGTERM, and SIGCONT for the stopped, to the command and every descendant of this process; how many."""
-    found = descendants(os.getpid())
+def ask_to_end(command: int) -> set[int]:
+    """SIGTERM, and SIGCONT for the stopped, to every descendant of this process; their pids.
+
+    `command`: sent to even where /proc does not show it; 0 once it has ended.
+    """
+    found = {*descendants(os.getpid()), command} - {0}
     for pid in found:
         _send(pid, signal.SIGTERM)
         _send(pid, signal.SIGCONT)
-    return len(found)
+    return found
 
 
-def end_all(cgroup: Cgroup) -> int:
+def end_all(cgroup: Cgroup, command: int) -> set[int]:
     """SIGKILL for every descendant. They are stopped first, so that none is born in the meantime."""
     cgroup.kill()
     stopped: set[int] = set()
     for _ in range(_ROUNDS):
-        new = set(descendants(os.getpid())) - stopped
+        new = {*descendants(os.getpid()), command} - {0} - stopped
         if not new:
             break
         for pid in new:
@@ -38,7 +42,7 @@ def end_all(cgroup: Cgroup) -> int:
         stopped |= new
     for pid in stopped:
         _send(pid, signal.SIGKILL)
-    return len(stopped)
+    return stopped
 
 
 def signal_group(command: int, number: int) -> bool:

@@ -1,13 +1,15 @@
-"""What only the kernel can do for a keeper: adopt orphans, die with a parent, a cgroup, the process tree."""
+"""What only the kernel can do for a keeper: adopt orphans, die with a parent, tell the process tree."""
 
 from __future__ import annotations
 
 import os
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 
-_CGROUPS = "/sys/fs/cgroup"
+KEEPER_MARK = "HERMES_KEEPER_DIRECTORY"
+"""The one variable that a keeper is started with."""
 
 
 def prctl(option: int, value: int) -> bool:
@@ -30,18 +32,24 @@ def die_with_parent(signal_number: int) -> bool:
     return prctl(_PR_SET_PDEATHSIG, signal_number)
 
 
+def own_proc_again() -> bool:
+    """After a change of user /proc/self would belong to root until the next exec."""
+    return prctl(_PR_SET_DUMPABLE, 1)
+
+
 def start_ticks(pid: int) -> int:
-    """proc(5) start time in clock ticks after boot; 0 where there is none."""
+    """proc(5) start time in clock ticks after boot; 0 where it cannot be seen."""
     fields = _stat(pid)
     return int(fields[19]) if fields else 0
 
 
 def boot_id() -> str:
-    return _read("/proc/sys/kernel/random/boot_id").strip()
+    return read("/proc/sys/kernel/random/boot_id").strip()
 
 
 def descendants(root: int) -> list[int]:
-    """Pids of all living descendants of `root`, parents first. Zombies are left out."""
+    """Pids of the living descendants of `root`, parents first. Zombies are left out, and so are other
+    keepers with all that is theirs: a process started by a process is on its own."""
     children: dict[int, list[int]] = {}
     try:
         names = os.listdir("/proc")
@@ -55,18 +63,23 @@ def descendants(root: int) -> list[int]:
     found: list[int] = []
     waiting = [root]
     while waiting:
-        more = children.get(waiting.pop(0), [])
+        more = [pid for pid in children.get(waiting.pop(0), ()) if not _is_keeper(pid)]
         found += more
         waiting += more
     return found
 
 
+def _is_keeper(pid: int) -> bool:
+    return read(f"/proc/{pid}/environ").startswith(KEEPER_MARK + "=")
+
+
 def _stat(pid: int) -> list[str]:
     """The fields of proc(5) stat behind the command's name: state, parent, ..."""
-    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The first 4 KiB of a file; empty where it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -75,63 +88,5 @@ def _read(path: str) -> str:
         return os.read(descriptor, 4096).decode("utf-8", "replace")
     except OSError:
         return ""
-    finally:
-        os.close(descriptor)
-
-
-class Cgroup:
-    """A cgroup of the command's own (version 2); where this user may make none, it does nothing."""
-
-    def __init__(self, name: str) -> None:
-        self._path = ""
-        own = [line[3:] for line in _read("/proc/self/cgroup").splitlines() if line.startswith("0::")]
-        if not own or not os.path.exists(f"{_CGROUPS}/cgroup.controllers"):
-            return
-        parent = _CGROUPS + own[0].rstrip("/")
-        path = f"{parent}/hermes-{name}"
-        try:
-            os.mkdir(path)
-        except OSError:
-            return
-        self._path = path
-
-    def enter(self) -> None:
-        """Move the calling process in. Called between fork and exec."""
-        if self._path:
-            try:
-                _write(f"{self._path}/cgroup.procs", b"0")
-            except OSError:
-                return
-
-    def kill(self) -> None:
-        """SIGKILL for everything in it at once (Linux 5.14)."""
-        if self._path:
-            try:
-                _write(f"{self._path}/cgroup.kill", b"1")
-            except OSError:
-                return
-
-    def remove(self) -> None:
-        if self._path:
-            try:
-                os.rmdir(self._path)
-            except OSError:
-                return
-
-
-def out_of_memory_kills() -> int:
-    """How many processes of this cgroup the kernel has killed for memory; 0 where it does not say."""
-    own = [line[3:] for line in _read("/proc/self/cgroup").splitlines() if line.startswith("0::")]
-    text = _read(f"{_CGROUPS}{own[0].rstrip('/')}/memory.events") if own else ""
-    for line in text.splitlines():
-        if line.startswith("oom_kill "):
-            return int(line.split()[1])
-    return 0
-
-
-def _write(path: str, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, data)
     finally:
         os.close(descriptor)

@@ -7,7 +7,8 @@ import fcntl
 import os
 import sys
 
-from .kernel import Cgroup, die_with_parent
+from .cgroup import Cgroup
+from .kernel import die_with_parent, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ else:
     import _signal as signal
 
 _PIPE_SIZE = 1 << 20
-_OOM_SCORE = b"300"
-"""Where memory runs out the kernel is to take the command, not its keeper, who can tell of it."""
+_OOM_SCORE = 300
+"""Added for the command: where memory runs out the kernel is to take it, not its keeper, who tells of it."""
 
 _CHANGED_SIGNALS = (
     *(signal.SIGPIPE, signal.SIGXFSZ),  # ignored by Python
@@ -30,11 +31,13 @@ _CHANGED_SIGNALS = (
 class Launched:
     """The command, and our ends of its descriptors. -1 stands for none."""
 
-    def __init__(self, pid: int, stdin: int, outputs: dict[int, int]) -> None:
+    def __init__(self, pid: int, stdin: int, outputs: dict[int, int], terminal: int = -1) -> None:
         self.pid = pid
         self.stdin = stdin
         self.outputs = outputs
         """Descriptor to stream number."""
+        self.terminal = terminal
+        """The command's side of its terminal, held open: it is not hung up when the command closes it."""
 
 
 class LaunchError(Exception):
@@ -71,11 +74,10 @@ def _in_terminal(settings: Settings, cgroup: Cgroup) -> Launched:
         pid = _start(settings, cgroup, (theirs, theirs, theirs), terminal=True)
     except BaseException:
         os.close(ours)
-        raise
-    finally:
         os.close(theirs)
+        raise
     os.set_blocking(ours, False)
-    return Launched(pid, ours, {ours: TERMINAL})
+    return Launched(pid, ours, {ours: TERMINAL}, theirs)
 
 
 def _with_pipes(settings: Settings, cgroup: Cgroup) -> Launched:
@@ -119,23 +121,29 @@ def _pipe(opened: list[int]) -> tuple[int, int]:
 def _start(
     settings: Settings, cgroup: Cgroup, descriptors: tuple[int, int, int], *, terminal: bool = False
 ) -> int:
-    read, write = os.pipe()
+    keeper = os.getpid()
+    try:
+        heard, told = os.pipe()
+    except OSError as error:
+        raise LaunchError(error.errno or 0, "pipe") from error
     try:
         pid = os.fork()
     except OSError as error:
-        os.close(read)
-        os.close(write)
+        os.close(heard)
+        os.close(told)
         raise LaunchError(error.errno or 0, "fork") from error
     if pid == 0:
         try:
-            _become(settings, cgroup, descriptors, write, terminal)
+            die_with_parent(signal.SIGKILL)
+            if os.getppid() == keeper:
+                _become(settings, cgroup, descriptors, told, terminal)
         finally:
             os._exit(127)
-    os.close(write)
+    os.close(told)
     try:
-        words = os.read(read, 64).split()
+        words = os.read(heard, 64).split()
     finally:
-        os.close(read)
+        os.close(heard)
     if words:
         os.waitpid(pid, 0)
         raise LaunchError(int(words[0]), words[1].decode())
@@ -148,19 +156,13 @@ def _become(
     """In the child: everything between fork and exec. Never returns to the keeper's code."""
     stage = b"exec"
     try:
+        signal.set_wakeup_fd(-1)
+        for number in _CHANGED_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
-        die_with_parent(signal.SIGKILL)
         cgroup.enter()
         _offer_to_the_out_of_memory_killer()
-        for number in (
-            signal.SIGPIPE,
-            signal.SIGXFSZ,
-            signal.SIGCHLD,
-            signal.SIGTERM,
-            signal.SIGINT,
-            signal.SIGHUP,
-        ):
-            signal.signal(number, signal.SIG_DFL)
+        os.umask(settings.umask)
         for target, source in enumerate(descriptors):
             os.dup2(source, target)
         if terminal:
@@ -179,12 +181,13 @@ def _become(
 
 
 def _offer_to_the_out_of_memory_killer() -> None:
+    score = min(1000, int(read("/proc/self/oom_score_adj") or 0) + _OOM_SCORE)
     try:
         descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        os.write(descriptor, _OOM_SCORE)
+        os.write(descriptor, b"%d" % score)
     except OSError:
         pass
     finally:

@@ -24,10 +24,14 @@ class Settings:
         self.columns = 80
         self.stdin = "open"
         self.cap = 16 << 20
+        """Bytes of disk for output and events."""
         self.notify = False
         self.watch: list[str] = []
-        self.sockets = b""
-        """A directory for the control socket, where the process's own cannot hold one."""
+        self.user = -1
+        """The uid to run as; -1 for the starter's."""
+        self.groups: list[int] = []
+        """With `user`: its group, and then all its groups."""
+        self.umask = 0o022
         for record in records:
             key, _, value = record.partition(b"=")
             self._take(key, value)
@@ -40,11 +44,13 @@ class Settings:
             self.environment[name] = content
         elif key == b"watch":
             self.watch.append(value.decode("utf-8", "surrogateescape"))
-        elif key in (b"cwd", b"sockets"):
-            setattr(self, key.decode(), value)
+        elif key == b"groups":
+            self.groups.append(int(value))
+        elif key == b"cwd":
+            self.cwd = value
         elif key in (b"pty", b"notify"):
             setattr(self, key.decode(), value == b"1")
-        elif key in (b"rows", b"columns", b"cap"):
+        elif key in (b"rows", b"columns", b"cap", b"user"):
             setattr(self, key.decode(), int(value))
         elif key in (b"id", b"stdin"):
             setattr(self, key.decode(), value.decode())
@@ -63,13 +69,16 @@ def read_settings(descriptor: int) -> Settings:
 
 
 def encode(fields: Mapping[str, object], argv: Iterable[str], environment: Mapping[str, str]) -> bytes:
-    """The message that `read_settings` reads. Raises ValueError for a NUL byte in any of it."""
+    """The message that `read_settings` reads. Raises ValueError for what no program can be passed."""
     records = [f"{key}={value}" for key, value in fields.items() if not isinstance(value, (tuple, list))]
     for key, values in fields.items():
         if isinstance(values, (tuple, list)):
             records += [f"{key}={value}" for value in values]
     records += [f"argv={word}" for word in argv]
-    records += [f"env={name}={value}" for name, value in environment.items()]
+    for name, value in environment.items():
+        if not name or "=" in name:
+            raise ValueError(f"{name!r} is no name for a variable")
+        records.append(f"env={name}={value}")
     if any("\0" in record for record in records):
-        raise ValueError("a NUL byte cannot be passed to a program")
+        raise ValueError("it holds a NUL byte, which cannot be passed to a program")
     return b"\0".join(os.fsencode(record) for record in records) + b"\0\0"

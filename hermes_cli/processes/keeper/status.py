@@ -14,9 +14,10 @@ else:
         from json.encoder import encode_basestring_ascii as quoted
 
 STATUS = "status.json"
-_SPARE = "status.spare"
+_SPARE = ("status.spare.1", "status.spare.2", "status.spare.3")
 _SPARE_SIZE = 2048
-"""Bytes set aside at the start for the last word: overwriting them needs no room on most file systems."""
+"""Bytes set aside for the command's start, its end and that of all it left: to overwrite them needs no room
+on most file systems."""
 
 EVENTS = "events.jsonl"
 
@@ -39,30 +40,34 @@ def _value(value: object) -> str:
 
 
 def set_aside() -> None:
-    """Take the room that the last status needs."""
-    try:
-        _write(_SPARE, b" " * _SPARE_SIZE, os.O_CREAT | os.O_TRUNC)
-    except OSError:
-        return
+    """Take the room that the statuses need; raises OSError where there is none."""
+    for path in _SPARE:
+        _write(path, b" " * _SPARE_SIZE, os.O_CREAT | os.O_EXCL)
 
 
-def write_status(fields: dict[str, object], *, final: bool) -> bool:
-    """Replace status.json; a final one is synced, and goes where room was set aside. False if that failed."""
+def write_status(fields: dict[str, object], *, durable: bool = False) -> bool:
+    """Replace status.json, with room that was set aside while there is some. False if that failed.
+
+    `durable`: synced afterwards. Whoever waits for it is not to wait for a busy disk.
+    """
     data = object_text(fields).encode() + b"\n"
+    spare = next((path for path in _SPARE if len(data) <= _SPARE_SIZE and os.path.exists(path)), None)
     try:
-        if final and len(data) <= _SPARE_SIZE and os.path.exists(_SPARE):
-            _write(_SPARE, data.ljust(_SPARE_SIZE), 0, sync=True)
-            os.rename(_SPARE, STATUS)
+        if spare is not None:
+            _write(spare, data.ljust(_SPARE_SIZE), 0)
         else:
-            _write(".status.new", data, os.O_CREAT | os.O_TRUNC, sync=final)
-            os.rename(".status.new", STATUS)
+            _write(".status.new", data, os.O_CREAT | os.O_TRUNC)
+        os.rename(spare or ".status.new", STATUS)
     except OSError:
         return False
+    if durable:
+        _sync(STATUS)
+        _sync(".")
     return True
 
 
-def append_event(fields: dict[str, object]) -> bool:
-    """One line more in events.jsonl; a line that was cut off is taken back."""
+def append_event(fields: dict[str, object], limit: int) -> bool:
+    """One line more in events.jsonl, `limit` bytes in all at most; a line that was cut off is taken back."""
     data = object_text(fields).encode() + b"\n"
     try:
         descriptor = os.open(EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -70,6 +75,8 @@ def append_event(fields: dict[str, object]) -> bool:
         return False
     try:
         before = os.fstat(descriptor).st_size
+        if before + len(data) > limit:
+            return False
         try:
             if os.write(descriptor, data) == len(data):
                 return True
@@ -77,16 +84,29 @@ def append_event(fields: dict[str, object]) -> bool:
             pass
         os.ftruncate(descriptor, before)
         return False
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
 
 
-def _write(path: str, data: bytes, flags: int, *, sync: bool = False) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
+def _write(path: str, data: bytes, flags: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
     try:
         if os.write(descriptor, data) != len(data):
             raise OSError("a short write")
-        if sync:
-            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        return
     finally:
         os.close(descriptor)

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from hermes_cli.processes import frames
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-TAIL_SEGMENTS = 8
+_LEAST_TAIL = 8
+_LARGEST_SEGMENT = 2 << 20
+"""Bytes: a reader has one in memory."""
 
 
 class SpoolWriter:
     """The output directory of one process. `budget` is what all its files may have together, in bytes.
 
-    The first segment stays; of the others the latest `TAIL_SEGMENTS`. Bytes that are not kept, for the cap or
-    for a full disk, are a gap in the offsets: a segment's name says where in the output it begins.
+    The first segment stays, and the latest of the others. Bytes that are not kept, for the cap or
+    for a disk that does not take them, are a gap in the offsets: a segment's name says where in the output it
+    begins. A full disk costs what comes now, never what is there already.
     """
 
     def __init__(self, directory: str, budget: int) -> None:
         self._directory = directory
-        self._segment_size = budget // (TAIL_SEGMENTS + 1)
+        self._segment_size = min(budget // (_LEAST_TAIL + 1), _LARGEST_SEGMENT)
+        self._most = budget // self._segment_size
         self._largest = min(1 << 17, self._segment_size - frames.OVERHEAD)
-        self._tail: list[str] = []
+        self._segments: list[str] = []
         self._file = -1
         self._size = 0
-        self._first = True
         self.offset = 0
         self.lines = 0
-        self.failures = 0
 
     def write(self, stream: int, data: bytes, micros: int) -> None:
-        """Keep `data`. Never raises for a disk that does not take it: what is lost shows as a gap."""
+        """Keep `data`. Never raises for a disk that does not take it."""
         for start in range(0, len(data), self._largest):
             part = data[start : start + self._largest] if len(data) > self._largest else data
             self._keep(stream, part, micros)
@@ -50,21 +49,8 @@ class SpoolWriter:
             if self._file < 0 or self._size + length + frames.OVERHEAD > self._segment_size:
                 self._next_segment()
             self._append(frames.header(stream, length, self.offset, micros), part, frames.footer(length))
-        except OSError as error:
-            self.failures += 1
-            self._give_up_segment()
-            if error.errno in _NO_ROOM and self._tail:
-                self._drop_oldest()
-                self._try_once(stream, part, micros)
-
-    def _try_once(self, stream: int, part: bytes, micros: int) -> None:
-        """With the room that our own oldest segment gave back."""
-        try:
-            self._next_segment()
-            header = frames.header(stream, len(part), self.offset, micros)
-            self._append(header, part, frames.footer(len(part)))
         except OSError:
-            self._give_up_segment()
+            self._take_back()
 
     def _append(self, *pieces: bytes) -> None:
         total = sum(map(len, pieces))
@@ -76,28 +62,26 @@ class SpoolWriter:
 
     def _next_segment(self) -> None:
         self.close()
-        if len(self._tail) >= TAIL_SEGMENTS:
-            self._drop_oldest()
+        if len(self._segments) >= self._most:
+            try:
+                os.unlink(self._segments[1])
+            except FileNotFoundError:
+                pass
+            del self._segments[1]
         path = f"{self._directory}/{frames.segment_name(self.offset, self.lines)}"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._size = 0
-        if self._first:
-            self._first = False
-        else:
-            self._tail.append(path)
+        self._segments.append(path)
 
-    def _drop_oldest(self) -> None:
-        try:
-            os.unlink(self._tail.pop(0))
-        except OSError:
-            self.failures += 1
-
-    def _give_up_segment(self) -> None:
-        """A frame was cut off: end the segment before it, and begin another with the next bytes."""
+    def _take_back(self) -> None:
+        """A frame was cut off: the segment ends before it, and the next bytes begin another."""
         if self._file < 0:
             return
         try:
-            os.ftruncate(self._file, self._size)
+            if self._size:
+                os.ftruncate(self._file, self._size)
+            else:
+                os.unlink(self._segments.pop())
         except OSError:
-            self.failures += 1
+            pass
         self.close()
