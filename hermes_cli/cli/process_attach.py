@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +30,8 @@ _MOST_WAITING = 256 << 10
 _REDRAW = 0.15
 """Seconds a program gets to answer the first of two sizes: with one alone, or both at once, it may see no
 change and draw nothing."""
+_LAST_WORDS = 1.0
+"""Seconds for what was typed just before the keys that detach."""
 _LOOK = 15.0
 _CHUNK = 256 << 10
 
@@ -104,7 +108,11 @@ class _Attachment:
         self._pty = kept.spec.pty
         self._terminal = terminal
         self._keys = keys
-        self._waiting = 0
+        self._typed: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._taken = 0
+        """Bytes that were typed."""
+        self._passed = 0
+        """Bytes of them that went in, or were dropped because the process ended."""
         self._input_closed = False
         self._signal = 0
 
@@ -116,7 +124,9 @@ class _Attachment:
 
         loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
-        self._typed: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._progress = asyncio.Event()
+        # A daemon: a process that does not read holds a write up for seconds, and nobody waits for that.
+        threading.Thread(target=self._write, args=(loop,), daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             loop.add_signal_handler(number, self._end, number)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
@@ -126,23 +136,23 @@ class _Attachment:
             self._terminal.by_line(self._keys)
         changes = Changes()
         shown = asyncio.ensure_future(self._show(changes))
-        written = asyncio.ensure_future(self._write())
         over = asyncio.ensure_future(self._over.wait())
-        loop.add_reader(self._terminal.source, self._read)
-        if self._pty:
-            sized = asyncio.ensure_future(self._redraw(changes))
-            loop.add_signal_handler(signal.SIGWINCH, self._resize)
         try:
+            if self._pty:
+                loop.add_signal_handler(signal.SIGWINCH, self._resize)
+                await self._redraw(changes)
+            loop.add_reader(self._terminal.source, self._read)
             await asyncio.wait({shown, over}, return_when=asyncio.FIRST_COMPLETED)
             if shown.done():
                 shown.result()
+            else:
+                await self._flush()
         finally:
             loop.remove_reader(self._terminal.source)
             self._terminal.restore()
-            tasks = [shown, written, over, *([sized] if self._pty else [])]
-            for task in tasks:
+            for task in (shown, over):
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.wait({shown, over})
             changes.close()
         return self._signal
 
@@ -151,6 +161,8 @@ class _Attachment:
 
         rows, _ = self._terminal.size()
         cursor = start_of_last_lines(self._kept.spool, rows)
+        if self._pty:
+            self._terminal.show(_modes_at(self._kept, cursor))
         with changes.watch(self._kept) as subscription:
             while True:
                 subscription.changed.clear()
@@ -199,27 +211,37 @@ class _Attachment:
             if self._pty:
                 self._end(signal.SIGHUP)
             else:
-                self._typed.put_nowait(None)
+                self._typed.put(None)
             return
         passed, detached = self._keys.feed(data)
-        if passed and self._waiting + len(passed) > _MOST_WAITING:
+        if passed and self._taken - self._passed + len(passed) > _MOST_WAITING:
             with contextlib.suppress(OSError):
                 self._terminal.show(b"\a")
         elif passed:
-            self._waiting += len(passed)
-            self._typed.put_nowait(passed)
+            self._taken += len(passed)
+            self._typed.put(passed)
         if detached:
             self._over.set()
 
-    async def _write(self) -> None:
+    async def _flush(self) -> None:
+        """What was typed before the keys that detach still goes in, if the process reads."""
         import asyncio
 
-        loop = asyncio.get_running_loop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                while self._passed < self._taken and not self._signal:
+                    self._progress.clear()
+                    await self._progress.wait()
+
+    def _write(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
-            data = await self._typed.get()
-            # A process that does not read holds the write up for seconds: meanwhile its output is shown.
-            await loop.run_in_executor(None, self._pass_on, data)
-            self._waiting -= len(data or b"")
+            data = self._typed.get()
+            self._pass_on(data)
+            self._passed += len(data or b"")
+            try:
+                loop.call_soon_threadsafe(self._progress.set)
+            except RuntimeError:  # the loop is closed: it is over
+                return
 
     def _pass_on(self, data: bytes | None) -> None:
         from hermes_cli.processes.errors import ProcessError, StdinClosedError
@@ -230,7 +252,7 @@ class _Attachment:
                     self._input_closed = True
                     self._registry.close(self._id)
                 return
-            while data and not self._over.is_set():
+            while data:
                 data = data[self._registry.write(self._id, data).bytes_written :]
         except StdinClosedError as error:
             if not self._pty:
@@ -266,6 +288,18 @@ class _Attachment:
 
         with contextlib.suppress(ProcessError):
             self._registry.resize(self._id, rows, columns)
+
+
+def _modes_at(kept: Kept, cursor: int) -> bytes:
+    """What switches the terminal to the modes that the program has set before `cursor`."""
+    from .process_terminal import ModeTracker
+
+    modes = ModeTracker()
+    for record in kept.spool.records():
+        if record.offset >= cursor:
+            break
+        modes.feed(record.data[: cursor - record.offset])
+    return modes.redo()
 
 
 async def _let_others_run() -> None:

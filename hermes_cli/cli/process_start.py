@@ -119,7 +119,7 @@ def start(
     started = registry.start(
         StartRequest(
             command=line[0] if line else None,
-            argv=argv or None if argv is not None else None,
+            argv=argv,
             cwd=_directory(cwd),
             environment=dict(settings),
             passthrough=passed,

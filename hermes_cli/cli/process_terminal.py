@@ -71,6 +71,12 @@ class ModeTracker:
                 self._keypad = keypad == b"="
         self._rest = text[max(end, len(text) - self._KEPT) :]
 
+    def redo(self) -> bytes:
+        """What brings a fresh terminal to where the program has it."""
+        first = sorted(self._changed, key=lambda mode: (mode not in self._SAME_SCREEN, mode))
+        modes = b"".join(b"\x1b[?%d%s" % (mode, b"l" if mode in self._WHEN_OFF else b"h") for mode in first)
+        return modes + (b"\x1b=" if self._keypad else b"")
+
     def undo(self) -> bytes:
         """What brings the terminal back; nothing where nothing was changed."""
         parts = [b"\x1b[<u" * min(self._keyboard, 8)]

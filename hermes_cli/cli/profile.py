@@ -89,9 +89,10 @@ def create(context: Context, name: str, start: bool, as_json: bool) -> None:
 @json_option
 @pass_context
 def delete(context: Context, name: str, yes: bool, as_json: bool) -> None:
-    """Stop the gateway of NAME and remove everything of it: registration, alias, log, home."""
+    """Stop the gateway of NAME and its processes, and remove all of it: registration, alias, log, home."""
     from hermes_cli.profiles import ReservedProfileError, delete_profile, require_profile
     from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_name
+    from hermes_cli.status.processes import running_processes
 
     if validate_profile_name(name) == DEFAULT_PROFILE:
         raise ReservedProfileError(name, "deleted")
@@ -100,7 +101,11 @@ def delete(context: Context, name: str, yes: bool, as_json: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"deleting {name!r} removes {home.path} for good; confirm it with --yes")
-        click.confirm(f"Delete profile {name}, with everything in {home.path}?", abort=True, err=as_json)
+        running = running_processes(home.processes)
+        ending = f", end its {running} background processes" if running else ""
+        click.confirm(
+            f"Delete profile {name}{ending}, with everything in {home.path}?", abort=True, err=as_json
+        )
     delete_profile(name, manager=_manager())
     if as_json:
         print_json({"name": name, "deleted": True})

@@ -48,7 +48,8 @@ def kept(scene: Scene) -> Iterator[Result]:
                 mend=_settle(home),
             )
         if census.running:
-            message = f"{census.running} background processes of {home.profile} run"
+            plural = "process runs" if census.running == 1 else "processes run"
+            message = f"{census.running} background {plural} in {home.profile}"
             yield Result(Finding(id=f"processes {home.profile}", status="ok", message=message))
 
 

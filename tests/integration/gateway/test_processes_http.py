@@ -18,6 +18,7 @@ import pytest
 
 from hermes_cli.home import Home
 from hermes_cli.processes.profile import registry_of
+from hermes_cli.processes.registry import Registry
 from hermes_cli.processes.types import Owner, StartRequest
 
 from .harness import TOKEN, Gateway, Yard, until
@@ -221,7 +222,7 @@ def test_a_killed_gateway_takes_nothing_with_it(yard: Yard) -> None:
     until("output", lambda: ok(first, f"/{one}/output?cursor=0")["output"] == "line 1 before\n")
     first.kill()
     first.ended()
-    registry = registry_of(home)
+    registry: Registry = registry_of(home)
     registry.submit(one, "meanwhile")
     second = yard.start(home).ready()
     assert ok(second, f"/{one}")["status"] == "running"
@@ -329,14 +330,14 @@ def test_a_drain_ends_every_wait_with_a_word_and_no_process(yard: Yard) -> None:
         assert page.result()["status"] == "running"
         assert wait.result()["status"] == "interrupted"
         assert events.result()["events"] == []
-    registry = registry_of(gateway.home)
+    registry: Registry = registry_of(gateway.home)
     registry.submit(one, "")
     assert registry.wait(one, 5).exit_code == 4
 
 
 def test_the_start_of_a_gateway_settles_and_forgets(yard: Yard) -> None:
     home = yard.profile()
-    registry = registry_of(home)
+    registry: Registry = registry_of(home)
     old = registry.start(StartRequest(command="true")).session_id
     registry.wait(old, 5)
     path = home.processes / old / "status.json"
