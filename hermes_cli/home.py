@@ -124,6 +124,21 @@ class Home:
         return self.path / "processes"
 
     @property
+    def state_db(self) -> Path:
+        """Runs, their events and their sessions. The gateway is the one writer."""
+        return self.path / "state.db"
+
+    @property
+    def sessions(self) -> Path:
+        """One readable log for each session, written from `state_db`."""
+        return self.path / "sessions"
+
+    @property
+    def workspace(self) -> Path:
+        """Where runs work that name no directory, unless `agent.workspace` does."""
+        return self.path / "workspace"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

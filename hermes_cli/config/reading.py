@@ -24,10 +24,12 @@ from .schema import (
     SECTIONS,
     SUBSECTIONS,
     TOKEN_VARIABLE,
+    AgentConfig,
     Config,
     DashboardConfig,
     GatewayConfig,
     Key,
+    RunsConfig,
     TerminalConfig,
     ToolsConfig,
     nearest,
@@ -68,6 +70,8 @@ class Inspection:
             dashboard=msgspec.convert({**of["dashboard"], "password": self.password}, DashboardConfig),
             tools=msgspec.convert(of["tools"], ToolsConfig),
             terminal=msgspec.convert(of["terminal"], TerminalConfig),
+            agent=msgspec.convert(of["agent"], AgentConfig),
+            runs=msgspec.convert(of["runs"], RunsConfig),
             warnings=self.warnings,
         )
 
@@ -109,6 +113,7 @@ def inspect_config(home: Home, environ: Mapping[str, str] | None = None) -> Insp
             _from_environment(home.config, name, key, environment[key.variable], found)
         else:
             found.values[name], found.sources[name] = key.default, "default"
+    _check_agent(home.config, found)
     found.token = environment.get(TOKEN_VARIABLE) or None
     found.password = environment.get(PASSWORD_VARIABLE) or None
     return found
@@ -217,6 +222,24 @@ def in_words(value: object) -> str:
     if isinstance(value, str):
         return f"the text {value[:40]!r}" + ("…" if len(value) > 40 else "")
     return f"a {type(value).__name__}"
+
+
+def _check_agent(path: Path, found: Inspection) -> None:
+    """The `command` agent needs a command, in quotes that end."""
+    wrong = any(error.key == "agent.command" for error in found.errors)
+    if wrong or found.values["agent.kind"] != "command":
+        return
+    import shlex
+
+    command = str(found.values["agent.command"])
+    expected = "a program and its arguments in one line"
+    try:
+        if shlex.split(command):
+            return
+        message = f"is empty, and agent.kind is command: expected {expected}"
+    except ValueError as error:
+        message = f"expected {expected}, got {in_words(command)}: {str(error).lower()}"
+    found.errors.append(ConfigError(path, message, key="agent.command", expected=expected))
 
 
 def _from_environment(path: Path, name: str, key: Key, text: str, found: Inspection) -> None:

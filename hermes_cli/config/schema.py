@@ -35,6 +35,16 @@ SshHost = Annotated[str, msgspec.Meta(max_length=253, pattern=r"^(?:[0-9A-Za-z:]
 SshUser = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^(?:[0-9A-Za-z_][0-9A-Za-z_.@-]*)?$")]
 SshPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
+AgentKind = Literal["shell", "command"]
+CommandLine = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00-\x08\x0a-\x1f]*$")]
+MessageRoute = Literal["argument", "stdin"]
+OnConflict = Literal["reject", "queue"]
+Concurrency = Annotated[int, msgspec.Meta(ge=1, le=32)]
+"""A profile's background processes are 64 at most, and runs are not to be all of them."""
+Deadline = Annotated[float, msgspec.Meta(ge=0, le=30 * 86400)]
+Silence = Annotated[float, msgspec.Meta(ge=1, le=30 * 86400)]
+Days = Annotated[float, msgspec.Meta(ge=0, le=36500)]
+
 
 class GatewayConfig(msgspec.Struct, kw_only=True):
     """Where a profile's gateway listens, and how it ends."""
@@ -97,6 +107,31 @@ class TerminalConfig(msgspec.Struct, kw_only=True):
     ssh: SshConfig = msgspec.field(default_factory=SshConfig)
 
 
+class AgentConfig(msgspec.Struct, kw_only=True):
+    """What a run executes."""
+
+    kind: AgentKind = "shell"
+    command: CommandLine = ""
+    """The program of the `command` agent, with its arguments, in a shell's quotes."""
+    message: MessageRoute = "argument"
+    workspace: Directory = ""
+    """Where runs work that name no directory; `workspace` in the home where empty."""
+
+
+class RunsConfig(msgspec.Struct, kw_only=True):
+    """How many runs there are at once, and how long they and their events are kept."""
+
+    concurrency: Concurrency = 4
+    on_conflict: OnConflict = "reject"
+    deadline: Deadline = 0.0
+    """Seconds; 0 is none."""
+    stalled_after: Silence = 300.0
+    """Seconds of silence."""
+    keep_events_days: Days = 14.0
+    keep_runs_days: Days = 90.0
+    """Both from the run's end; 0 is for ever."""
+
+
 class Config(msgspec.Struct, kw_only=True):
     """A profile's configuration, checked."""
 
@@ -104,6 +139,8 @@ class Config(msgspec.Struct, kw_only=True):
     dashboard: DashboardConfig = msgspec.field(default_factory=DashboardConfig)
     tools: ToolsConfig = msgspec.field(default_factory=ToolsConfig)
     terminal: TerminalConfig = msgspec.field(default_factory=TerminalConfig)
+    agent: AgentConfig = msgspec.field(default_factory=AgentConfig)
+    runs: RunsConfig = msgspec.field(default_factory=RunsConfig)
     warnings: list[str] = msgspec.field(default_factory=list)
     """What is odd but harmless, each with its place: for a log or a person."""
 
@@ -124,6 +161,7 @@ class Key:
 _HOST_IN_WORDS = "a host name or address as text"
 _PORT_IN_WORDS = "a port number from 1 to 65535"
 _DIRECTORY_IN_WORDS = "an absolute path, or nothing"
+_DAYS_IN_WORDS = "a number of days, or 0 for ever"
 
 KEYS = {
     "gateway.host": Key(Host, _HOST_IN_WORDS, DEFAULT_HOST, "HERMES_GATEWAY_HOST"),
@@ -143,6 +181,16 @@ KEYS = {
     "terminal.ssh.port": Key(SshPort, "a port number, or 0 for what ssh's own configuration says", 0),
     "terminal.ssh.identity_file": Key(KeyFile, "an absolute path or one from ~/, or nothing", ""),
     "terminal.ssh.workdir": Key(Directory, _DIRECTORY_IN_WORDS, ""),
+    "agent.kind": Key(AgentKind, "shell or command", "shell"),
+    "agent.command": Key(CommandLine, "a program and its arguments in one line, or nothing", ""),
+    "agent.message": Key(MessageRoute, "argument or stdin", "argument"),
+    "agent.workspace": Key(Directory, _DIRECTORY_IN_WORDS, ""),
+    "runs.concurrency": Key(Concurrency, "a number from 1 to 32", 4),
+    "runs.on_conflict": Key(OnConflict, "reject or queue", "reject"),
+    "runs.deadline": Key(Deadline, "a number of seconds, or 0 for none", 0.0),
+    "runs.stalled_after": Key(Silence, "a number of seconds, 1 at least", 300.0),
+    "runs.keep_events_days": Key(Days, _DAYS_IN_WORDS, 14.0),
+    "runs.keep_runs_days": Key(Days, _DAYS_IN_WORDS, 90.0),
 }
 """Dotted name → setting, in the order in which they are shown."""
 
