@@ -59,6 +59,28 @@ class BadCursorError(RunError):
         self.code = f"cursor_{kind}"
 
 
+class AmbiguousIdError(RunError):
+    """An id that was cut so short that several begin with it."""
+
+    code = "ambiguous"
+
+    def __init__(self, given: str, matches: list[str]) -> None:
+        super().__init__(f"{given!r} begins several: {', '.join(matches)} ...; give more of it")
+        self.matches = matches
+
+
+class QueueFullError(RunError):
+    """As many runs wait as may wait."""
+
+    code = "queue_full"
+
+
+class DrainingError(RunError):
+    """The gateway is shutting down."""
+
+    code = "draining"
+
+
 class RunEndedError(RunError):
     """An event for a run that has its terminal one."""
 
@@ -69,6 +91,23 @@ class StoreError(RunError):
     """The store itself: a full disk, a damaged file, a version from the future."""
 
     code = "store_unusable"
+
+
+class LeaseHeldError(StoreError):
+    """Another gateway lives that has these runs in its hands."""
+
+    code = "lease_held"
+
+    def __init__(self, holder: str) -> None:
+        pid = holder.partition("-")[0]
+        super().__init__(f"the runs are another gateway's, pid {pid}, which lives; stop it first")
+        self.holder = holder
+
+
+class LeaseLostError(StoreError):
+    """Another gateway has taken the runs over: nothing more is written by this one."""
+
+    code = "lease_lost"
 
 
 class BadRequestError(RunError):

@@ -5,25 +5,31 @@ SQLite in WAL mode with synchronous=FULL: what a transaction has committed survi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from . import upkeep
 from .errors import (
     BadCursorError,
+    BadRequestError,
     KeyReusedError,
+    LeaseHeldError,
     NoSuchRunError,
     NoSuchSessionError,
+    QueueFullError,
     RunEndedError,
     SessionBusyError,
     StoreError,
 )
 from .schema import migrate
-from .types import ACTIVE, TERMINAL, Conflict, Event, NewEvent, Run, RunRequest, Session, event_id
+from .types import ACTIVE, TERMINAL, Conflict, Event, Lease, NewEvent, Run, RunRequest, Session, event_id
 
 if TYPE_CHECKING:
     import apsw
@@ -31,8 +37,15 @@ if TYPE_CHECKING:
 _BUSY = 5000
 """Milliseconds to wait for another connection's lock."""
 
+_LARGEST_WAL = 64 << 20
+"""Bytes that the file of the WAL keeps after a large transaction."""
+
+_STATUSES = ACTIVE | TERMINAL | {"queued"}
+
 _encode = msgspec.json.Encoder().encode
-_decode_run = msgspec.json.Decoder(Run).decode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+_NO_REQUEST = RunRequest(message="")
+"""Stands in the record for the request, which has a column of its own: it is written once."""
 
 
 def open_connection(path: Path, *, read_only: bool = False) -> apsw.Connection:
@@ -41,28 +54,74 @@ def open_connection(path: Path, *, read_only: bool = False) -> apsw.Connection:
 
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
+        if not read_only:
+            _make_private(path)
         connection = apsw.Connection(str(path), flags=flags)
+    except (apsw.Error, OSError) as error:
+        raise StoreError(f"{path} cannot be used as the store of runs: {error}") from error
+    try:
         connection.set_busy_timeout(_BUSY)
         connection.pragma("foreign_keys", True)
         if not read_only:
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "FULL")
+            connection.pragma("journal_size_limit", _LARGEST_WAL)
             migrate(connection)
     except apsw.Error as error:
+        connection.close()
         raise StoreError(f"{path} cannot be used as the store of runs: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """It holds what was said; SQLite gives the files beside it the same mode.
+
+    Never opened where it exists: to close a descriptor of it would free this process' locks on it (fcntl(2)).
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 class Store:
     """Reads and writes on one connection. Not safe to share between threads."""
 
-    def __init__(self, connection: apsw.Connection, *, clock: Any = time.time) -> None:
+    def __init__(self, connection: apsw.Connection, *, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
         self._clock = clock
 
     @property
     def connection(self) -> apsw.Connection:
         return self._connection
+
+    # The lease
+
+    def take_lease(self, holder: str, alive: Callable[[str], bool]) -> int:
+        """Make the runs `holder`'s; the epoch, which every later one exceeds.
+
+        Raises `LeaseHeldError` where another has them that is `alive`.
+        """
+        lease, now = self.lease(), self._clock()
+        if lease is not None and lease.holder != holder and alive(lease.holder):
+            raise LeaseHeldError(lease.holder)
+        epoch = 1 if lease is None else lease.epoch + 1
+        self._execute("INSERT OR REPLACE INTO lease VALUES (1, ?, ?, ?, ?)", holder, epoch, now, now)
+        return epoch
+
+    def lease(self) -> Lease | None:
+        """Whose the runs are; None where nobody ever had them."""
+        rows = self._rows("SELECT holder, epoch, taken_at, beat_at FROM lease")
+        return (
+            Lease(holder=rows[0][0], epoch=rows[0][1], taken_at=rows[0][2], beat_at=rows[0][3])
+            if rows
+            else None
+        )
+
+    def beat(self) -> None:
+        """The holder lives and follows its runs."""
+        self._execute("UPDATE lease SET beat_at = ?", self._clock())
 
     # Runs
 
@@ -76,19 +135,30 @@ class Store:
         key: str | None = None,
         retry_of: str | None = None,
         new_session_id: str = "",
+        deadline: float | None = None,
+        queue_limit: int | None = None,
     ) -> tuple[Run, bool]:
         """A new queued run, and True; or the run that the idempotency key was used for, and False.
 
-        Raises `KeyReusedError`, `SessionBusyError`, `NoSuchSessionError`.
+        `deadline`: seconds it may take where the request names none. `queue_limit`: the most that may wait.
+        Raises `KeyReusedError`, `QueueFullError`, `SessionBusyError`, `NoSuchSessionError`.
         """
-        digest = hashlib.blake2b(_encode(request), digest_size=16).digest()
-        if key is not None and (known := self._by_key(key, digest)) is not None:
+        if key is not None and (known := self.run_of_key(key, request)) is not None:
             return known, False
+        if queue_limit is not None:
+            waiting = self._rows("SELECT count(*) FROM runs WHERE terminal IS NULL AND status = 'queued'")
+            if waiting[0][0] >= queue_limit:
+                raise QueueFullError(
+                    f"{waiting[0][0]} runs wait already, which is the limit; try again later"
+                )
         now = self._clock()
         session_id = request.session_id
         if session_id is None:
             session_id = new_session_id
-            self._execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", session_id, now, now, _title(request))
+            self._execute(
+                "INSERT INTO sessions (id, created_at, last_active_at, title) VALUES (?, ?, ?, ?)",
+                *(session_id, now, now, _title(request)),
+            )
         elif not self._rows("SELECT 1 FROM sessions WHERE id = ?", session_id):
             raise NoSuchSessionError(session_id)
         if on_conflict == "reject":
@@ -97,6 +167,7 @@ class Store:
             )
             if busy:
                 raise SessionBusyError(session_id, busy[0][0])
+        seconds = deadline if request.deadline_seconds is None else request.deadline_seconds
         run = Run(
             run_id=run_id,
             session_id=session_id,
@@ -104,25 +175,38 @@ class Store:
             agent=agent,
             request=request,
             created_at=now,
-            deadline_at=None if request.deadline_seconds is None else now + request.deadline_seconds,
+            deadline_at=None if seconds is None else now + seconds,
             retry_of=retry_of,
         )
         self._execute(
-            "INSERT INTO runs (id, session, status, created_at, record) VALUES (?, ?, ?, ?, ?)",
-            *(run_id, session_id, run.status, now, _encode(run).decode()),
+            "INSERT INTO runs (id, session, status, created_at, request, record) VALUES (?, ?, ?, ?, ?, ?)",
+            *(run_id, session_id, run.status, now, _encode(request).decode(), _record(run)),
         )
         if key is not None:
-            n = self._number(run_id)
-            self._execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", key, digest, n, now)
+            number = self._connection.last_insert_rowid()
+            self._execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", key, _digest(request), number, now)
         self._execute("UPDATE sessions SET last_active_at = ? WHERE id = ?", now, session_id)
         return run, True
 
+    def run_of_key(self, key: str, request: RunRequest) -> Run | None:
+        """The run that the idempotency key was used for. Raises `KeyReusedError` for another request."""
+        rows = self._rows(
+            "SELECT i.digest, r.id, r.record, r.request FROM idempotency i JOIN runs r ON r.n = i.run "
+            "WHERE i.key = ?",
+            key,
+        )
+        if not rows:
+            return None
+        if rows[0][0] != _digest(request):
+            raise KeyReusedError(key, rows[0][1])
+        return decode_run(*rows[0][1:])
+
     def run(self, run_id: str) -> Run:
         """Raises `NoSuchRunError`."""
-        rows = self._rows("SELECT record FROM runs WHERE id = ?", run_id)
+        rows = self._rows("SELECT id, record, request FROM runs WHERE id = ?", run_id)
         if not rows:
             raise NoSuchRunError(run_id)
-        return _decode_run(rows[0][0])
+        return decode_run(*rows[0])
 
     def update(self, run: Run) -> None:
         """Write the run back, without an event."""
@@ -130,21 +214,29 @@ class Store:
             "UPDATE runs SET status = ?, terminal = ?, last_seq = ?, first_seq = ?, ended_at = ?, record = ? "
             "WHERE id = ?",
             *(run.status, run.terminal_state, run.last_seq, run.first_seq, run.ended_at),
-            *(_encode(run).decode(), run.run_id),
+            *(_record(run), run.run_id),
         )
 
     def append(self, run: Run, events: Sequence[NewEvent], **changes: Any) -> tuple[Run, list[bytes]]:
         """Number the events and write them together with `changes` to the run; the run then, and the events.
 
-        Raises `RunEndedError` for anything behind the terminal event. An event with `terminal` ends the run.
+        Raises `RunEndedError` for anything behind the terminal event, and `StoreError` where `run` is not the
+        run as it is on disk. An event with `terminal` ends the run.
         """
-        if run.terminal_state is not None:
-            raise RunEndedError(f"{run.run_id} has ended ({run.terminal_state}); nothing comes behind that")
+        rows = self._rows("SELECT n, last_seq, terminal FROM runs WHERE id = ?", run.run_id)
+        if not rows:
+            raise NoSuchRunError(run.run_id)
+        number, last_seq, terminal = rows[0]
+        if terminal is not None:
+            raise RunEndedError(f"{run.run_id} has ended ({terminal}); nothing comes behind that")
+        if last_seq != run.last_seq:
+            raise StoreError(
+                f"{run.run_id} has {last_seq} events on disk, and was believed to have {run.last_seq}"
+            )
         run = msgspec.structs.replace(run, **changes)
-        number = self._number(run.run_id)
         now = self._clock()
         bodies = []
-        rows = []
+        added = []
         for event in events:
             if run.terminal_state is not None:
                 raise RunEndedError(f"{run.run_id} would have an event behind its last one")
@@ -165,9 +257,9 @@ class Store:
                 )
             )
             bodies.append(body)
-            rows.append((number, run.last_seq, int(event.terminal is not None), body))
+            added.append((number, run.last_seq, int(event.terminal is not None), body))
         self._connection.executemany(
-            "INSERT INTO events (run, seq, terminal, body) VALUES (?, ?, ?, ?)", rows
+            "INSERT INTO events (run, seq, terminal, body) VALUES (?, ?, ?, ?)", added
         )
         self.update(run)
         return run, bodies
@@ -202,9 +294,15 @@ class Store:
         return after
 
     def open_runs(self) -> list[Run]:
-        """All runs without a terminal event, oldest first."""
-        rows = self._connection.execute("SELECT record FROM runs WHERE terminal IS NULL ORDER BY n")
-        return [_decode_run(row[0]) for row in rows]
+        """All runs without a terminal event, oldest first; those that can be read."""
+        rows = self._connection.execute(
+            "SELECT id, record, request FROM runs WHERE terminal IS NULL ORDER BY n"
+        )
+        found = []
+        for row in rows:
+            with contextlib.suppress(StoreError):  # one damaged run must not keep the others from going on
+                found.append(decode_run(*row))
+        return found
 
     def runs(
         self,
@@ -214,20 +312,26 @@ class Store:
         before: str | None = None,
         limit: int,
     ) -> list[Run]:
-        """Newest first; those of a session, in one of `statuses`, older than `before`."""
+        """Newest first; those of a session, in one of `statuses`, older than `before`.
+
+        Raises `BadRequestError` for a status that there is not, `NoSuchRunError` for `before`.
+        """
         where: list[str] = ["1"]
         values: list[Any] = []
         if session_id is not None:
             where.append("session = ?")
             values.append(session_id)
-        if wanted := [status for status in statuses if status in ACTIVE | TERMINAL | {"queued"}]:
+        wanted = list(statuses)
+        if unknown := [status for status in wanted if status not in _STATUSES]:
+            raise BadRequestError(f"{unknown[0]!r} is no status; there are {', '.join(sorted(_STATUSES))}")
+        if wanted:
             where.append(f"status IN ({', '.join('?' * len(wanted))})")
             values += wanted
         if before is not None:
             where.append("n < ?")
             values.append(self._number(before))
-        query = f"SELECT record FROM runs WHERE {' AND '.join(where)} ORDER BY n DESC LIMIT ?"
-        return [_decode_run(row[0]) for row in self._connection.execute(query, (*values, limit))]
+        query = f"SELECT id, record, request FROM runs WHERE {' AND '.join(where)} ORDER BY n DESC LIMIT ?"
+        return [decode_run(*row) for row in self._connection.execute(query, (*values, limit))]
 
     # Sessions
 
@@ -243,45 +347,37 @@ class Store:
         where, values = ("WHERE s.id = ?", [session_id]) if session_id is not None else ("", [])
         rows = self._connection.execute(
             "SELECT s.id, s.created_at, s.last_active_at, s.title, "
-            "(SELECT count(*) FROM runs WHERE session = s.id) "
+            "(SELECT count(*) FROM runs WHERE session = s.id), s.reset_at "
             f"FROM sessions s {where} ORDER BY s.last_active_at DESC, s.rowid DESC LIMIT ?",
             (*values, limit),
         )
         return [
-            Session(session_id=row[0], created_at=row[1], last_active_at=row[2], title=row[3], runs=row[4])
+            Session(
+                session_id=row[0],
+                created_at=row[1],
+                last_active_at=row[2],
+                title=row[3],
+                runs=row[4],
+                reset_at=row[5],
+            )
             for row in rows
         ]
 
-    # Retention
+    # Upkeep
 
-    def expire_events(self, ended_before: float, limit: int = 1000) -> int:
-        """Remove the events of runs that ended before then, but for the terminal one; how many runs."""
-        rows = self._rows(
-            "SELECT n, record FROM runs WHERE ended_at < ? AND first_seq < last_seq LIMIT ?",
-            ended_before,
-            limit,
-        )
-        for number, record in rows:
-            run = _decode_run(record)
-            snapshot = self._snapshot(number)
-            self._execute("DELETE FROM events WHERE run = ? AND seq < ?", number, run.last_seq)
-            run.first_seq = run.last_seq
-            self.update(run)
-            self._execute("UPDATE runs SET snapshot = ? WHERE n = ?", snapshot, number)
-        return len(rows)
+    def expire_events(self, ended_before: float, limit: int = 5000) -> int:
+        """Remove up to `limit` events of runs that ended before then, but for the terminal ones.
 
-    def remove_runs(self, ended_before: float, limit: int = 1000) -> int:
-        """Forget runs that ended before then, with everything of them; how many."""
-        rows = self._rows("SELECT n FROM runs WHERE ended_at < ? LIMIT ?", ended_before, limit)
-        for (number,) in rows:
-            for table in ("events", "idempotency"):
-                self._execute(f"DELETE FROM {table} WHERE run = ?", number)
-            self._execute("DELETE FROM runs WHERE n = ?", number)
-        self._execute(
-            "DELETE FROM sessions WHERE last_active_at < ? AND id NOT IN (SELECT session FROM runs)",
-            ended_before,
-        )
-        return len(rows)
+        How many runs that concerned: until it is none there may be more.
+        """
+        return upkeep.expire_events(self, ended_before, limit)
+
+    def remove_runs(self, ended_before: float, limit: int = 5000) -> int:
+        """Forget runs that ended before then, with everything of them, up to `limit` events at a time.
+
+        How many runs that concerned: until it is none there may be more.
+        """
+        return upkeep.remove_runs(self, ended_before, limit)
 
     def snapshot(self, run_id: str) -> str | None:
         """The text that a run's removed events came to, or None where they are all there."""
@@ -293,40 +389,7 @@ class Store:
 
     def check(self) -> list[str]:
         """What SQLite and the rules of the journal find wrong; empty where all is well."""
-        problems = [row[0] for row in self._connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        problems += [
-            f"{row[0]} has {row[1]} events and says it has {row[2]}"
-            for row in self._connection.execute(
-                "SELECT r.id, count(e.seq), r.last_seq - r.first_seq + 1 "
-                "FROM runs r LEFT JOIN events e ON e.run = r.n WHERE r.last_seq > 0 "
-                "GROUP BY r.n HAVING count(e.seq) <> r.last_seq - r.first_seq + 1"
-            )
-        ]
-        return problems
-
-    def _snapshot(self, number: int) -> str:
-        """The end of what the run said, as one text."""
-        text = ""
-        for (body,) in self._connection.execute(
-            "SELECT body FROM events WHERE run = ? ORDER BY seq DESC LIMIT 2000", (number,)
-        ):
-            event = msgspec.json.decode(body, type=Event)
-            if event.type == "delta":
-                text = str(event.payload.get("text", "")) + text
-            if len(text) > _SNAPSHOT:
-                break
-        return text[-_SNAPSHOT:]
-
-    def _by_key(self, key: str, digest: bytes) -> Run | None:
-        rows = self._rows(
-            "SELECT i.digest, r.record, r.id FROM idempotency i JOIN runs r ON r.n = i.run WHERE i.key = ?",
-            key,
-        )
-        if not rows:
-            return None
-        if rows[0][0] != digest:
-            raise KeyReusedError(key, rows[0][2])
-        return _decode_run(rows[0][1])
+        return upkeep.check(self._connection)
 
     def _number(self, run_id: str) -> int:
         rows = self._rows("SELECT n FROM runs WHERE id = ?", run_id)
@@ -342,8 +405,28 @@ class Store:
         self._connection.execute(query, values)
 
 
-_SNAPSHOT = 64 << 10
-"""Characters of a run's text that are kept when its events go."""
+_decode_record = msgspec.json.Decoder(Run).decode
+_decode_request = msgspec.json.Decoder(RunRequest).decode
+
+
+def decode_run(run_id: str, record: str, request: str) -> Run:
+    """A run of its columns. Raises `StoreError` where they are damaged."""
+    try:
+        run = _decode_record(record)
+        run.request = _decode_request(request)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise StoreError(
+            f"what the store says of {run_id} is damaged ({error}); see 'hermes doctor'"
+        ) from error
+    return run
+
+
+def _record(run: Run) -> str:
+    return _encode(msgspec.structs.replace(run, request=_NO_REQUEST)).decode()
+
+
+def _digest(request: RunRequest) -> bytes:
+    return hashlib.blake2b(_encode_sorted(request), digest_size=16).digest()
 
 
 def _title(request: RunRequest) -> str:

@@ -64,6 +64,8 @@ class Run(msgspec.Struct, kw_only=True):
     terminal_state: TerminalState | None = None
     process_id: str | None = None
     """The background process that executes it."""
+    began: bool = False
+    """The process is known to have run: it is never started again."""
     output_cursor: int = 0
     """Bytes of that process's output that are in the journal, written together with their events."""
     cancel_requested_at: float | None = None
@@ -83,6 +85,18 @@ class Run(msgspec.Struct, kw_only=True):
     reason: str = ""
 
 
+class Lease(msgspec.Struct, kw_only=True, frozen=True):
+    """Whose the runs of a store are."""
+
+    holder: str
+    """`PID-START-BOOT` of the gateway."""
+    epoch: int
+    """One more with each gateway that took the runs over."""
+    taken_at: float
+    beat_at: float
+    """When the holder last said that it follows its runs; it says so while there are any."""
+
+
 class Session(msgspec.Struct, kw_only=True):
     """A conversation: an ordered list of runs."""
 
@@ -91,6 +105,8 @@ class Session(msgspec.Struct, kw_only=True):
     last_active_at: float
     title: str = ""
     runs: int = 0
+    reset_at: float | None = None
+    """When its conversation last began anew, because nobody had gone on with it for long."""
     version: int = 1
 
 
