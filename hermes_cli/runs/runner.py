@@ -15,7 +15,7 @@ from hermes_cli.agents.types import Agent
 from hermes_cli.processes.changes import Changes
 from hermes_cli.processes.registry import Registry
 
-from .errors import BadRequestError, RunEndedError, RunError
+from .errors import BadRequestError, DrainingError, QueueFullError, RunEndedError
 from .execution import Execution
 from .journal import Journal, Tail
 from .types import Conflict, NewEvent, Run, RunRequest
@@ -73,6 +73,10 @@ class Runner:
         self._executions: dict[str, Execution] = {}
         self._queue: list[Run] = []
         self._draining = False
+        self.moved = asyncio.Event()
+        """Set, and another put in its place, when a run begins, ends, or is put into the queue."""
+        self.on_end: Callable[[Run], None] = lambda run: None
+        """Called with every run that has ended in our hands."""
         self._starting = asyncio.Lock()
 
     # Start
@@ -96,9 +100,9 @@ class Runner:
         Raises `RunError`: a busy session, a key with another body, a full queue, a request no agent takes.
         """
         if self._draining:
-            raise RunError("this gateway is shutting down; ask the next one")
+            raise DrainingError("this gateway is shutting down; ask the next one")
         if len(self._queue) >= self.settings.queue_limit:
-            raise RunError(f"{len(self._queue)} runs wait already, which is the limit")
+            raise QueueFullError(f"{len(self._queue)} runs wait already, which is the limit")
         self.agent.process(request, self.workspace_of(request))  # refused before it is anything
         run_id, session_id = _new_id("run"), _new_id("ses")
         on_conflict = request.on_conflict or self.settings.on_conflict
@@ -117,19 +121,19 @@ class Runner:
         )
         if new:
             self._queue.append(run)
+            self._move()
             await self._fill()
             run = await self.get(run.run_id)
         return run, new
 
-    async def retry(self, run_id: str) -> Run:
-        """A new run of the same request, linked to the old one, which has to have ended."""
+    async def retry(self, run_id: str, *, key: str | None = None) -> tuple[Run, bool]:
+        """A new run of the same request, linked to the old one, which has to have ended; as `submit`."""
         old = await self.get(run_id)
         if old.terminal_state is None:
             raise BadRequestError(f"{run_id} has not ended; cancel it first")
         request = RunRequest(**{name: getattr(old.request, name) for name in old.request.__struct_fields__})
         request.session_id = old.session_id
-        run, _ = await self.submit(request, retry_of=run_id)
-        return run
+        return await self.submit(request, key=key, retry_of=run_id)
 
     # Look
 
@@ -183,6 +187,8 @@ class Runner:
             )
         except RunEndedError as error:
             return ControlResult(False, "not-active", None, str(error))
+        self._move()
+        self.on_end(run)
         return ControlResult(True, "accepted", f"{run_id}:{run.last_seq}", "cancelled before it began")
 
     async def decide(self, run_id: str, approval_id: str | None, approve: bool) -> ControlResult:
@@ -224,13 +230,21 @@ class Runner:
                 self._queue.remove(ready)
                 self._execute(ready)
 
+    def _move(self) -> None:
+        self.moved.set()
+        self.moved = asyncio.Event()
+
     def _execute(self, run: Run) -> None:
         execution = Execution(self, run)
         self._executions[run.run_id] = execution
         execution.task.add_done_callback(lambda task: self._done(run.run_id, task))
+        self._move()
 
     def _done(self, run_id: str, task: asyncio.Task[None]) -> None:
-        self._executions.pop(run_id, None)
+        execution = self._executions.pop(run_id, None)
+        self._move()
+        if execution is not None and execution.run.terminal_state is not None:
+            self.on_end(execution.run)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("run %s could not be followed any further: %s", run_id, error, exc_info=error)
         if not self._draining:
