@@ -34,7 +34,8 @@ make_slots() {
     [ ! -e "$scandir/gateway-$profile" ] || continue
     wanted="$wanted $profile"
     staged="$staged $staging/gateway-$profile"
-    [ "$order" = up ] || downs="$downs $staging/gateway-$profile/down"
+    # A logger without a gateway has nothing to do: the slot's `run` starts it. Half the work of a boot is loggers.
+    [ "$order" = up ] || downs="$downs $staging/gateway-$profile/down $staging/gateway-$profile/log/down"
     slots="$slots $scandir/gateway-$profile $scandir/gateway-$profile/log"
   done
   if [ -n "$wanted" ]; then

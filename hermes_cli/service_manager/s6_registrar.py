@@ -85,7 +85,7 @@ class Registrar:
             rendered.append(RenderedFile(slot / name, content, mode))
         if not rendered:
             raise ServiceError(f"there is no slot template in {template}; the installation is incomplete")
-        rendered.append(RenderedFile(slot / "down", ""))
+        rendered += [RenderedFile(slot / "down", ""), RenderedFile(slot / "log/down", "")]
         directory = self._env_dir / slot.name
         for name, content in envdir_files(variables).items():
             rendered.append(RenderedFile(directory / name, content, 0o600))
