@@ -63,6 +63,7 @@ def _measure(engine: Engine, arguments: argparse.Namespace) -> tuple[list[Row], 
         supervisord=peers.build(engine, "supervisord", base),
         pm2=peers.build(engine, "pm2", base),
         base=base,
+        jobs=peers.build(engine, "jobs", arguments.image),
         samples=3 if arguments.quick else 10,
     )
     rows = [row for name in arguments.only or SUBJECTS for row in SUBJECTS[name](bench)]

@@ -22,6 +22,8 @@ class Bench:
     supervisord: str
     pm2: str
     base: str
+    jobs: str
+    """Hermes' image with other keepers of jobs beside it."""
     samples: int
 
     def say(self, text: str) -> None:

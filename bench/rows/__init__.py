@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from bench.context import Bench
 from bench.model import Row
 
-from . import commands, gateway, image, library, memory, reconcile, start, stop, supervisor
+from . import commands, gateway, image, library, memory, processes, reconcile, start, stop, supervisor
 
 Subject = Callable[[Bench], Iterable[Row]]
 
@@ -21,6 +21,7 @@ SUBJECTS: dict[str, Subject] = {
     "library": library.rows,
     "reconcile": reconcile.rows,
     "memory": memory.rows,
+    "processes": processes.rows,
 }
 
 LEFT_OUT = (
