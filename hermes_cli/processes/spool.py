@@ -81,6 +81,10 @@ class _Segment:
     lines: int
 
 
+_LOOKS = 50
+"""How often the segments are listed anew because the newest of them had gone by the time it was opened."""
+
+
 class Spool:
     """The output directory of one process."""
 
@@ -97,12 +101,17 @@ class Spool:
 
     def _kept(self) -> int:
         """Offset behind the last byte that is there."""
-        segments = self._segments()
-        for segment in reversed(segments):
-            last = next(self._backwards(segment), None)
-            if last is not None:
-                return last.end
-        return segments[-1].offset if segments else 0
+        end = 0
+        for _ in range(_LOOKS):
+            segments = self._segments()
+            if not segments:
+                break
+            newest = segments[-1]
+            last = next(self._backwards(newest), None)
+            end = max(end, last.end if last is not None else newest.offset)
+            if last is not None or newest.path.exists():
+                break  # else the cap took it after it was listed: there are newer ones
+        return end
 
     def version(self) -> object:
         """Changes with the output."""
@@ -116,17 +125,28 @@ class Spool:
     def tail(self, size: int, context: int = 0) -> Chunk:
         """The last `size` bytes that are there without a gap, and at most `context` bytes before them."""
         pieces: list[bytes] = []
+        end = 0
+        for _ in range(_LOOKS):
+            segments = self._segments()
+            pieces, end = self._last_pieces(segments, size + context)
+            if not segments or end >= segments[-1].offset:
+                break  # else the cap took what was listed as the newest
+        return self._last(pieces, end, size, context)
+
+    def _last_pieces(self, segments: list[_Segment], size: int) -> tuple[list[bytes], int]:
+        """The data of the last records without a gap, latest first, and the offset behind them."""
+        pieces: list[bytes] = []
         start: int | None = None
         end = taken = 0
-        for segment in reversed(self._segments()):
+        for segment in reversed(segments):
             for record in self._backwards(segment):
                 if start is None:
                     start = end = record.end
-                if record.end != start or taken >= size + context:
-                    return self._last(pieces, end, size, context)
+                if record.end != start or taken >= size:
+                    return pieces, end
                 pieces.append(record.data)
                 start, taken = record.offset, taken + len(record.data)
-        return self._last(pieces, end, size, context)
+        return pieces, end
 
     def _last(self, pieces: list[bytes], end: int, size: int, context: int) -> Chunk:
         data = b"".join(reversed(pieces))
