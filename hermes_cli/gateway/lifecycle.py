@@ -97,10 +97,15 @@ class Lifecycle:
 
     def stop_everything(self, profile: str) -> None:
         """`stop`, then end the background processes; raises `ProcessError` where some do not end."""
-        from hermes_cli.processes.ending import end_processes
+        from hermes_cli.processes.ending import end_processes, used_sandboxes
 
         self.stop(profile)
-        end_processes(self._home(profile).processes)
+        home = self._home(profile)
+        end_processes(home.processes)
+        if used_sandboxes(home.processes):
+            from hermes_cli.processes.environments import end_in_sandbox
+
+            end_in_sandbox(home)
 
     def intent(self, profile: str) -> IntentRecord | None:
         """What was asked for last; None where nothing was. Raises `CorruptFileError`."""

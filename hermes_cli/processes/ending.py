@@ -14,6 +14,15 @@ def process_names(directory: Path) -> list[str]:
         return []
 
 
+SANDBOX_IDENTITY = ".sandbox-id"
+"""There once a profile has used a container or a host for its processes."""
+
+
+def used_sandboxes(directory: Path) -> bool:
+    """Whether processes of the profile were ever kept anywhere else than in `directory`. One look."""
+    return (directory / SANDBOX_IDENTITY).exists()
+
+
 def end_processes(directory: Path, *, grace: float = 5.0) -> int:
     """End every process kept in `directory`, side by side; how many were ended.
 

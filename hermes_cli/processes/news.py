@@ -37,6 +37,7 @@ class News:
     """Lines of events.jsonl; a completion has the end of the output as `output`."""
     cursor: int
     """Offset in events.jsonl behind the last of them: the cursor to go on from."""
+    seal: str = ""
 
 
 def collect(
@@ -99,7 +100,8 @@ def _since(kept: Kept, cursor: int, redactor: Callable[[Kept], Redactor]) -> New
             event["output"] = reading.tail_text(kept.spool, _OUTPUT, masks).text
         elif isinstance(event.get("output"), str):
             event["output"] = masks.text(event["output"])
-    return News(kept.spec.id, masks.text(kept.spec.command), kept.spec.owner, tuple(found), at)
+    spec = kept.spec
+    return News(spec.id, masks.text(spec.command), spec.owner, tuple(found), at, spec.seal)
 
 
 class _Ends:

@@ -54,6 +54,8 @@ class StartRequest:
     """Whom it runs as; only root can ask for another."""
     cap_bytes: int = DEFAULT_CAP
     owner: Owner = Owner()
+    seal: str = ""
+    """Of the owner, by whoever starts it in a sandbox: what is told later is for the owner only with it."""
     notify_on_complete: bool = False
     watch_patterns: tuple[str, ...] = ()
     """Substrings of a line, or `re:` and a regular expression. Not together with notify_on_complete."""
@@ -73,6 +75,7 @@ class Spec:
     stdin: str = "open"
     cap_bytes: int = DEFAULT_CAP
     owner: Owner = Owner()
+    seal: str = ""
     notify_on_complete: bool = False
     watch_patterns: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()

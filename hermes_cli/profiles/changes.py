@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hermes_cli.home import Home, not_a_profile, root_home, sync_directory
-from hermes_cli.processes.ending import end_processes
+from hermes_cli.processes.ending import end_processes, used_sandboxes
 from hermes_cli.service_manager.errors import GatewayNotRegisteredError
 from hermes_cli.service_manager.names import DEFAULT_PROFILE, service_name, validate_profile_name
 from hermes_cli.service_manager.types import ServiceManager
@@ -82,6 +82,10 @@ def delete_profile(name: str, *, manager: ServiceManager | None = None, root: Pa
     with _storage(name, "delete", home.path):
         _stop(home, manager)
         end_processes(home.processes)
+        if used_sandboxes(home.processes):
+            from hermes_cli.processes.environments import discard_sandboxes
+
+            discard_sandboxes(home)
         with profiles_lock(root):
             recover_locked(manager, root)
             require_profile(name, root)

@@ -73,23 +73,21 @@ def digest(directory: Path) -> str:
 
 
 def unpack(data: bytes, directory: Path) -> None:
-    """Make the directory in one step. Another of its kind that is there already will do."""
-    temporary = directory.with_name(f"{directory.name}.{os.getpid()}")
+    """Put every file in its place, each in one step: others may run from there, or be doing the same."""
+    wanted = set()
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive.getmembers():
             content = archive.extractfile(member)
-            if content is not None:
-                target = temporary / member.name
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                target.write_bytes(content.read())
-    if directory.is_dir():  # something in it was lost or changed
-        gone = directory.with_name(f"{directory.name}.gone-{os.getpid()}")
-        directory.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
-    try:
-        temporary.rename(directory)
-    except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
+            if content is None:
+                continue
+            target = directory / member.name
+            wanted.add(target)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{os.getpid()}")
+            temporary.write_bytes(content.read())
+            temporary.replace(target)
+    for path in set(directory.rglob("*.py")) - wanted:
+        path.unlink(missing_ok=True)
 
 
 def forget_old(cache: Path) -> None:

@@ -28,13 +28,12 @@ _IMAGE_LABEL = "ai.hermes.sandbox-image"
 _TIMEOUT = 60
 """Seconds the engine may take to answer."""
 _STALL = 30.0
+_MADE_WITHIN = 20.0
 _STDERR = 2
 _HEADER = 8
 _MOST_SAID = 32
 _PIDS = 2048
 _CANNOT_EXECUTE = (126, 127)
-
-_Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -306,9 +305,23 @@ def _make(client: DockerClient, target: DockerTarget) -> Container:
             cause="no_image",
         ) from None
     except APIError as error:
-        if error.status_code == 409:  # another command has just made it
-            return client.containers.get(target.own_name)
-        raise
+        if error.status_code != 409:
+            raise
+        return _made_by_another(client, target)
     container.start()
     container.reload()
     return container
+
+
+def _made_by_another(client: DockerClient, target: DockerTarget) -> Container:
+    """The container whose name was taken a moment ago: the engine shows it a little later."""
+    from docker.errors import NotFound
+
+    deadline = time.monotonic() + _MADE_WITHIN
+    while True:
+        try:
+            return client.containers.get(target.own_name)
+        except NotFound:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)  # the engine announces no name that is only reserved

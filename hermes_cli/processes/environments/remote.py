@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import builtins
+import hmac
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from hermes_cli.processes.types import (
     Killed,
     Listing,
     Logged,
+    Owner,
     Polled,
     Spec,
     Started,
@@ -50,13 +53,16 @@ class RemoteEnvironment:
         workdir: str | None = None,
         secrets: Iterable[str] = (),
         limits: Limits | None = None,
+        key: bytes = b"",
     ) -> None:
         """`profile`: names the directory in the sandbox; another installation's must have another name.
 
-        `secrets`: values masked in what is read. They are sent, and not stored there.
+        `secrets`: values masked in what is read. They are sent, and not stored there. `key`: seals owners,
+        and never leaves this machine.
         """
         self._name = name
         self._kind: Kind = kind
+        self._key = key
         self._limits = limits or Limits.from_environment()
         hello = {
             "profile": profile,
@@ -104,7 +110,9 @@ class RemoteEnvironment:
 
     def start(self, request: StartRequest, /) -> Started:
         cwd, warning = self.working_directory(request.cwd) if request.cwd else (None, None)
-        arguments = {"request": asdict(replace(request, cwd=cwd)), "process_id": new_id()}
+        process_id = new_id()
+        sealed = replace(request, cwd=cwd, seal=self._seal(process_id, request.owner))
+        arguments = {"request": asdict(sealed), "process_id": process_id}
         found = self._channel.call("start", arguments, patience=_START_PATIENCE)
         started = wire.unpacked(Started, found)
         return replace(started, warnings=(warning, *started.warnings)) if warning else started
@@ -163,10 +171,14 @@ class RemoteEnvironment:
         self._channel.call("signal", arguments, patience=_PATIENCE, repeatable=False)
 
     def collect_events(self, cursors: Mapping[str, int], timeout: float = 0.0) -> builtins.list[News]:
-        """May return before `timeout` seconds have passed, with nothing."""
+        """May return before `timeout` seconds have passed, with nothing.
+
+        What runs in the sandbox can write there that a process is somebody else's; what such a process
+        tells is dropped.
+        """
         arguments = {"cursors": dict(cursors), "timeout": timeout}
         found = self._channel.call("collect_events", arguments, patience=_PATIENCE + timeout)
-        return [wire.unpacked(News, one) for one in found]
+        return [self._checked(wire.unpacked(News, one)) for one in found]
 
     def events_taken(self, cursors: Mapping[str, int]) -> None:
         self._call("events_taken", cursors=dict(cursors))
@@ -193,3 +205,12 @@ class RemoteEnvironment:
         """Never sent twice: what arrived already would be typed again."""
         found = self._channel.call(verb, arguments, patience=_PATIENCE, repeatable=False)
         return wire.unpacked(Wrote, found)
+
+    def _checked(self, news: News) -> News:
+        if hmac.compare_digest(self._seal(news.session_id, news.owner), news.seal):
+            return news
+        return replace(news, owner=Owner(), events=())
+
+    def _seal(self, process_id: str, owner: Owner) -> str:
+        text = json.dumps([process_id, asdict(owner)], sort_keys=True)
+        return hmac.new(self._key, text.encode(), "sha256").hexdigest()

@@ -26,7 +26,6 @@ _SUN_PATH = 107
 _OPTIONS = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
-    "ConnectTimeout=10",
     "ConnectionAttempts=1",
     "ServerAliveInterval=15",
     "ServerAliveCountMax=3",
@@ -61,6 +60,8 @@ class SshTarget:
     identity_file: str | None = None
     options: tuple[str, ...] = ()
     """More of ssh_config(5), each as `Key=value`."""
+    connect_timeout: int = 10
+    """Seconds."""
     control_directory: str | None = None
     """Where a connection may wait a minute for the next command (ControlMaster)."""
 
@@ -71,7 +72,8 @@ class SshTarget:
     def command(self) -> list[str]:
         """The words to execute."""
         words = ["ssh", "-T"]
-        for option in (*_OPTIONS, *self.options, *self._shared()):
+        timeout = f"ConnectTimeout={self.connect_timeout}"
+        for option in (*_OPTIONS, timeout, *self.options, *self._shared()):
             words += ["-o", option]
         if self.identity_file:
             path = os.path.expanduser(self.identity_file)  # noqa: PTH111

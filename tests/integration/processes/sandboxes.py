@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,7 +96,7 @@ class DockerSandbox:
         words = ["run", "--detach", "--init", "--name", self.container, "--label", "hermes-test=1", *options]
         docker(*words, image or sandbox_image(), "sleep", "infinity")
 
-    def environment(self, profile: str, **options: Any) -> Environment:
+    def environment(self, profile: str, **options: Any) -> RemoteEnvironment:
         target = DockerTarget(profile, container=self.container, workdir=options.get("workdir"))
         return _remote(target.name, "docker", lambda: DockerTransport(target), profile, options)
 
@@ -115,7 +115,7 @@ class SshSandbox:
 
     name = "ssh"
 
-    def __init__(self, directory: Path, *lines: str, python: str | None = None) -> None:
+    def __init__(self, directory: Path, *lines: str) -> None:
         """`lines`: more of sshd_config(5)."""
         assert SSHD is not None
         self.directory = directory
@@ -138,7 +138,7 @@ class SshSandbox:
             control_directory=os.fspath(self.directory / "c"),
         )
 
-    def environment(self, profile: str, **options: Any) -> Environment:
+    def environment(self, profile: str, **options: Any) -> RemoteEnvironment:
         target = replace(self.target, **options.pop("target", {}))
         return _remote(target.name, "ssh", lambda: SshTransport(target), profile, options)
 
@@ -209,7 +209,7 @@ class SshSandbox:
 
 def _remote(
     name: str, kind: Any, open_transport: Callable[[], Any], profile: str, options: Mapping[str, Any]
-) -> Environment:
+) -> RemoteEnvironment:
     return RemoteEnvironment(
         name,
         kind,
@@ -272,11 +272,3 @@ def _output(words: list[str], *, timeout: float = 60, **environment: str) -> str
     )
     assert done.returncode == 0, f"{words[:3]}: {done.stdout}{done.stderr}"
     return done.stdout
-
-
-@contextlib.contextmanager
-def closing(sandbox: Any) -> Iterator[Any]:
-    try:
-        yield sandbox
-    finally:
-        sandbox.close()

@@ -235,8 +235,10 @@ def test_the_beginning_of_two_ids_is_ambiguous(
     environment.wait(session_id, timeout=10)
     state = sandbox.state(profile)
     other = session_id[:9] + "".join("0" if digit != "0" else "1" for digit in session_id[9:])
-    copy = f"cp -r {state}/{session_id} {state}/{other}"
-    sandbox.sh(f"{copy} && sed -i s/{session_id}/{other}/ {state}/{other}/spec.json")
+    sandbox.sh(
+        f"cd {state} && mkdir {other} && cp {session_id}/status.json {other}/ && "
+        f"sed s/{session_id}/{other}/ {session_id}/spec.json >{other}/spec.json"
+    )
     with pytest.raises(AmbiguousIdError) as both:
         environment.poll(session_id[:9])
     assert sorted(both.value.matches) == sorted([session_id, other])
