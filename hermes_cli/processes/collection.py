@@ -15,6 +15,7 @@ from pathlib import Path
 from . import liveness, records
 from .errors import NoSuchProcessError, ProcessError, StartError, TooManyProcessesError
 from .ids import is_id, resolve
+from .keeper import cgroup
 from .limits import Limits
 from .spool import Spool
 from .types import Spec, Status
@@ -88,7 +89,10 @@ class Collection:
         """Remove what never began, or is over. False where a keeper has it still: `clean` finds it later."""
         self._specs.pop(directory.name, None)
         self._seen.pop(directory.name, None)
-        return _remove(directory)
+        if not _remove(directory):
+            return False
+        cgroup.of(directory.name).remove()  # of a keeper that was killed before it could tell of it
+        return True
 
     def clean(self) -> int:
         """Remove what was kept long enough, and what was cut off half-made; how many processes."""

@@ -16,6 +16,7 @@ _MAX_ANSWER = 256
 _LONGEST_PATH = 107
 """Bytes of a socket's path (unix(7))."""
 _UCRED = struct.Struct("iII")
+_TIMEVAL = struct.Struct("ll")
 
 
 class KeeperConnection:
@@ -25,7 +26,8 @@ class KeeperConnection:
         """Raises `KeeperUnreachableError`. `control`: what the status says."""
         self._name = directory.name
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout)
+        # Not settimeout, with which a full queue of clients is an error at once.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(timeout), 0))
         self._buffer = b""
         try:
             if control.startswith("@"):

@@ -176,7 +176,7 @@ def end_leftovers(process_id: str, status: Status | None) -> int:
         finally:
             for handle in found:
                 os.close(handle)
-    group.remove()
+    group.remove(_LEFTOVER_PATIENCE)
     return ended
 
 

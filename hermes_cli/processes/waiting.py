@@ -12,7 +12,7 @@ from hermes_cli.service_manager.watch import GROWN, Watch
 
 from .types import Status
 
-_RELOOK = 1.0
+_RELOOK = 5.0
 """Seconds until the next look where nothing announced a change: some file systems announce none."""
 
 _INTERRUPTIBLE = 0.1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 
 from .kernel import read
 
@@ -29,13 +31,28 @@ class Cgroup:
     def members(self) -> set[int]:
         return set(map(int, read(f"{self.path}/cgroup.procs").split())) if self.path else set()
 
-    def remove(self) -> bool:
-        """False while there is somebody in it."""
+    def remove(self, patience: float = 0.0) -> None:
+        """Waits at most so many seconds for those in it to end."""
         try:
             os.rmdir(self.path)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or not patience:
+                return
+        try:
+            descriptor = os.open(f"{self.path}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            return not os.path.exists(self.path)
-        return True
+            return
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLPRI)
+            if b"populated 1" in os.read(descriptor, 4096):
+                poll.poll(patience * 1000)
+            os.rmdir(self.path)
+        except OSError:
+            return
+        finally:
+            os.close(descriptor)
 
     def _write(self, name: str, data: bytes) -> None:
         if not self.path:
@@ -53,14 +70,11 @@ class Cgroup:
 
 
 def make(process_id: str) -> Cgroup:
-    """A new one below this process's own. A keeper that was started by another keeper's command leaves that
-    one's cgroup first, which may be killed."""
-    mount = next((path for path in _MOUNTS if os.path.exists(f"{path}/cgroup.procs")), "")
-    own = _own("")
-    if not mount or not own or "/.." in own:
+    """A new one. A keeper that was started by another keeper's command leaves that one's first, which may be
+    killed."""
+    base, inside = _base()
+    if not base:
         return Cgroup()
-    outer, inside, _ = own.partition(_PREFIX)
-    base = mount + outer.rstrip("/")
     if inside:
         Cgroup(base).enter()
     path = f"{base}/hermes-{process_id}"
@@ -69,6 +83,23 @@ def make(process_id: str) -> Cgroup:
     except OSError:
         return Cgroup()
     return Cgroup(path)
+
+
+def of(process_id: str) -> Cgroup:
+    """Where `make` has it, called from the same place."""
+    base, _ = _base()
+    return Cgroup(f"{base}/hermes-{process_id}" if base else "")
+
+
+def _base() -> tuple[str, str]:
+    """This process's own, or the one that it would be in if it were of no keeper; empty where there is no
+    version 2. Second whether it is of one."""
+    mount = next((path for path in _MOUNTS if os.path.exists(f"{path}/cgroup.procs")), "")
+    own = _own("")
+    if not mount or not own or "/.." in own:
+        return "", ""
+    outer, inside, _ = own.partition(_PREFIX)
+    return mount + outer.rstrip("/"), inside
 
 
 def out_of_memory_kills() -> int:

@@ -22,7 +22,7 @@ else:
     import _socket as socket
 
 NAME = "control.sock"
-_BACKLOG = 16
+_BACKLOG = 64
 MAX_CONNECTIONS = 16
 _MAX_LINE = 128
 MAX_PAYLOAD = 1 << 20

@@ -20,9 +20,9 @@ _ROUNDS = 64
 def ask_to_end(command: int) -> set[int]:
     """SIGTERM, and SIGCONT for the stopped, to every descendant of this process; their pids.
 
-    `command`: sent to even where /proc does not show it; 0 once it has ended.
+    `command`: 0 once it has ended. Where /proc shows nothing, its process group is all that is known.
     """
-    found = {*descendants(os.getpid()), command} - {0}
+    found = set(descendants(os.getpid())) or {-command} - {0}
     for pid in found:
         _send(pid, signal.SIGTERM)
         _send(pid, signal.SIGCONT)
@@ -30,11 +30,14 @@ def ask_to_end(command: int) -> set[int]:
 
 
 def end_all(cgroup: Cgroup, command: int) -> set[int]:
-    """SIGKILL for every descendant. They are stopped first, so that none is born in the meantime."""
+    """SIGKILL for every descendant. They are stopped first, so that none is born in the meantime.
+
+    `command`: as for `ask_to_end`.
+    """
     cgroup.kill()
     stopped: set[int] = set()
     for _ in range(_ROUNDS):
-        new = {*descendants(os.getpid()), command} - {0} - stopped
+        new = (set(descendants(os.getpid())) or {-command} - {0}) - stopped
         if not new:
             break
         for pid in new:

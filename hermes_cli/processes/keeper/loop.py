@@ -74,7 +74,6 @@ class Keeper:
 
         Raises `LaunchError`.
         """
-        kernel.adopt_orphans()
         self._wakeup = _wake_on_signals()
         self._poll.register(self._wakeup, select.POLLIN)
         try:

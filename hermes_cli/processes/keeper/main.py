@@ -30,9 +30,10 @@ def main() -> None:
         settings.umask = umask
         if os.path.basename(os.getcwd()) != settings.id:
             raise LaunchError(errno.ECANCELED, "starter")  # taken for a leftover, and removed
+        keeper = Keeper(settings)
+        kernel.adopt_orphans()
         if settings.user >= 0:
             _become(settings)
-        keeper = Keeper(settings)
         line = f"ok {keeper.start(_starter_waits)}"
     except LaunchError as error:
         line = f"error {error.number} {error.stage}"
@@ -72,7 +73,10 @@ def _starter_waits() -> bool:
 
 
 def _become(settings: Settings) -> None:
-    """The user who was asked for, and the directory theirs."""
+    """The user who was asked for, and the directory theirs. Nothing is imported any more: our files may be
+    closed to them."""
+    if settings.pty:
+        import termios  # noqa: F401
     for path in (".", *os.listdir(".")):
         os.chown(path, settings.user, settings.groups[0], follow_symlinks=False)
     os.setgroups(settings.groups)

@@ -7,6 +7,8 @@ import os
 from hermes_cli.processes import frames
 
 _LEAST_TAIL = 8
+_LEAST_PIECE = 512
+"""Bytes of room in a segment that are worth a frame of their own."""
 _LARGEST_SEGMENT = 2 << 20
 """Bytes: a reader has one in memory."""
 
@@ -23,7 +25,6 @@ class SpoolWriter:
         self._directory = directory
         self._segment_size = min(budget // (_LEAST_TAIL + 1), _LARGEST_SEGMENT)
         self._most = budget // self._segment_size
-        self._largest = min(1 << 17, self._segment_size - frames.OVERHEAD)
         self._segments: list[str] = []
         self._file = -1
         self._size = 0
@@ -32,9 +33,14 @@ class SpoolWriter:
 
     def write(self, stream: int, data: bytes, micros: int) -> None:
         """Keep `data`. Never raises for a disk that does not take it."""
-        for start in range(0, len(data), self._largest):
-            part = data[start : start + self._largest] if len(data) > self._largest else data
+        start = 0
+        while start < len(data):
+            room = self._segment_size - self._size - frames.OVERHEAD
+            if self._file < 0 or room < min(len(data) - start, _LEAST_PIECE):
+                room = self._segment_size - frames.OVERHEAD
+            part = data[start : start + room] if start or len(data) > room else data
             self._keep(stream, part, micros)
+            start += len(part)
             self.offset += len(part)
             self.lines += part.count(b"\n")
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hermes_cli.processes.environments import Environment
+from tests.integration.processes.keeping import Place
 from tests.integration.processes.sandboxes import (
     SSHD,
     DockerSandbox,
@@ -102,3 +103,13 @@ def connect(sandbox: Sandbox, profile: str) -> Iterator[Callable[..., Environmen
 @pytest.fixture
 def environment(connect: Callable[..., Environment]) -> Environment:
     return connect()
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """Processes of this test alone, on this machine."""
+    # Short: sockets are made below it.
+    with tempfile.TemporaryDirectory(prefix="hermes-") as directory:
+        made = Place(Path(directory, "processes"))
+        yield made
+        made.sweep()
