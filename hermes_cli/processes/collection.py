@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from . import liveness, records
 from .errors import NoSuchProcessError, ProcessError, StartError, TooManyProcessesError
@@ -25,7 +26,14 @@ _STARTING = 30.0
 
 _LOCK_PATIENCE = 8.0
 
+_HELD_FOR = 30 * 86400.0
+"""Seconds a directory is held at most: whoever held it may be gone for good."""
+
 _GONE = ".gone-"
+
+Withdrawal = Literal["absent", "withdrawn", "launched", "starting"]
+"""`absent`: it has no directory. `withdrawn`: it had not begun, and cannot any more. `launched`: it may have
+run. `starting`: a keeper has it, and will say so or go."""
 
 _Version = tuple[int, int, int] | None
 """Inode, modification time and size: status.json is only ever replaced."""
@@ -67,8 +75,11 @@ class Collection:
     def all(self) -> list[Kept]:
         return [kept for kept in map(self._look, self._names()) if kept is not None]
 
-    def reserve(self, spec: Spec) -> Path:
-        """Make the directory of a new process; raises `TooManyProcessesError` and `StartError`."""
+    def reserve(self, spec: Spec, *, held: bool = False, stdin: bytes | None = None) -> Path:
+        """Make the directory of a new process; raises `TooManyProcessesError` and `StartError`.
+
+        `held`: it stays until it is released. `stdin`: what the command is to read.
+        """
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked():
@@ -76,6 +87,10 @@ class Collection:
                 directory = self._directory / spec.id
                 directory.mkdir(mode=0o700)
                 try:
+                    if held:
+                        records.write_bytes(directory / records.HELD, b"")
+                    if stdin is not None:
+                        records.write_bytes(directory / records.INPUT, stdin)
                     (directory / records.OUTPUT).mkdir(mode=0o700)
                     records.write_record(directory, records.SPEC, spec)
                 except OSError:
@@ -94,6 +109,22 @@ class Collection:
         cgroup.of(directory.name).remove()  # of a keeper that was killed before it could tell of it
         return True
 
+    def withdraw(self, process_id: str) -> Withdrawal:
+        """Make sure that a process never begins whose starter was killed; what was found."""
+        directory = self._directory / process_id
+        if not directory.is_dir():
+            return "absent"
+        if liveness.keeper_lives(directory, None):
+            return "starting"
+        if (directory / records.LAUNCHING).exists() or (directory / records.STATUS).exists():
+            return "launched"
+        return "withdrawn" if self.discard(directory) else "starting"
+
+    def release(self, process_id: str) -> None:
+        """Let go of what was held. Harmless for what is gone."""
+        with contextlib.suppress(OSError):
+            (self._directory / process_id / records.HELD).unlink()
+
     def clean(self) -> int:
         """Remove what was kept long enough, and what was cut off half-made; how many processes."""
         if not self._directory.is_dir():
@@ -111,13 +142,15 @@ class Collection:
             if name.startswith(_GONE):
                 _remove(self._directory / name)
         for name in self._names():
-            if self._half_made(self._directory / name, now):
+            if self._half_made(self._directory / name, now) and not _held(self._directory / name, now):
                 self.discard(self._directory / name)
         for kept in self.all():
             ended = kept.status.ended_at
             if kept.status.control or ended is None:
                 continue
             patience = self._limits.kept_with_news if _news(kept.directory) else self._limits.kept_after_end
+            if _held(kept.directory, now):
+                continue
             if now - ended > patience:
                 removed += self.discard(kept.directory)
         return removed
@@ -127,7 +160,8 @@ class Collection:
         self._clean()
         kept = self.all()
         busy = [one for one in kept if one.status.control or one.status.state == "running"]
-        done = [one for one in kept if one not in busy]
+        now = self._clock()
+        done = [one for one in kept if one not in busy and not _held(one.directory, now)]
         done.sort(key=lambda one: one.status.ended_at or 0.0)
         starting = sum(is_id(name) for name in self._names()) - len(kept)
         if len(busy) + starting >= self._limits.tracked:
@@ -247,6 +281,14 @@ def _news(directory: Path) -> bool:
         return int(records.read_bytes(directory / records.TAKEN, 64)) < written
     except (OSError, ValueError):
         return True
+
+
+def _held(directory: Path, now: float) -> bool:
+    """Whether somebody has use for it, and may come back."""
+    try:
+        return now - (directory / records.HELD).stat().st_mtime < _HELD_FOR
+    except FileNotFoundError:
+        return False
 
 
 def _weight(directory: Path) -> int:

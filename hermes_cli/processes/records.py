@@ -20,6 +20,12 @@ STATUS = "status.json"
 EVENTS = "events.jsonl"
 LOCK = "keeper.lock"
 OUTPUT = "output"
+HELD = "held"
+"""Somebody has use for the records yet: they are not removed before it is gone."""
+INPUT = "input"
+"""What the command reads on its stdin, where that was known when it was started."""
+LAUNCHING = "launching"
+"""From here on the command may have run: with neither this nor a status, it never did."""
 TAKEN = "events.taken"
 """How many bytes of events.jsonl are in the outbox: the rest must not be removed yet."""
 
@@ -43,6 +49,12 @@ def read_bytes(path: Path, largest: int = _LARGEST) -> bytes:
     """Raises OSError."""
     with open(open_regular(path, os.O_RDONLY), "rb") as file:
         return file.read(largest)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """A new file; raises OSError."""
+    with open(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+        file.write(data)
 
 
 def read_spec(directory: Path) -> Spec | None:

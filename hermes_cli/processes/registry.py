@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from . import news, reading, records
-from .collection import Collection, Kept
+from .collection import Collection, Kept, Withdrawal
 from .control import KeeperConnection
 from .errors import (
     BadCursorError,
@@ -96,9 +96,17 @@ class Registry:
 
     # Start and look
 
-    def start(self, request: StartRequest, *, process_id: str | None = None) -> Started:
+    def start(
+        self,
+        request: StartRequest,
+        *,
+        process_id: str | None = None,
+        held: bool = False,
+        stdin: bytes | None = None,
+    ) -> Started:
         """Start a command and return once it runs, or has run. `process_id`: from `new_id`, used once.
 
+        `held`: what is known of it stays until `release`. `stdin`: all that it is to read there.
         Raises `StartError`, `TooManyProcessesError`, `BadPatternError`.
         """
         argv, shown = command_line(request)
@@ -121,7 +129,7 @@ class Registry:
             cwd=cwd,
             created_at=self._clock(),
             pty=request.pty,
-            stdin=request.stdin,
+            stdin=request.stdin if stdin is None else records.INPUT,
             cap_bytes=max(MIN_CAP, request.cap_bytes),
             owner=request.owner,
             seal=request.seal,
@@ -129,7 +137,7 @@ class Registry:
             watch_patterns=patterns,
             secrets=tuple(environment[name] for name in sorted(secret_names(environment))),
         )
-        directory = self._collection.reserve(spec)
+        directory = self._collection.reserve(spec, held=held, stdin=stdin)
         try:
             pid = start_keeper(directory, spec, request, environment, user)
         except BaseException:
@@ -186,9 +194,10 @@ class Registry:
         """What masks the secrets of a process, and of this profile."""
         return self._redactor(spec)
 
-    def poll(self, given: str, cursor: int | None = None) -> Polled:
+    def poll(self, given: str, cursor: int | None = None, *, final: bool = False) -> Polled:
         """What is new since `cursor`, a byte offset; the end of the output where it is None.
 
+        `final`: no more is waited for, so that what is unfinished at the end is given out as it is.
         Raises `BadCursorError` for a cursor beyond the end.
         """
         kept = self._kept(given)
@@ -198,7 +207,7 @@ class Registry:
         else:
             if cursor < 0:
                 raise BadCursorError(f"a cursor is the offset of a byte, not {cursor}; begin with 0")
-            more_may_come = bool(kept.status.control)
+            more_may_come = bool(kept.status.control) and not final
             text = reading.read_text(kept.spool, cursor, _POLL_BYTES, redactor, running=more_may_come)
             if cursor > text.end_of_output:
                 raise BadCursorError(
@@ -331,7 +340,7 @@ class Registry:
         if len(data) > _MOST_INPUT:
             raise ProcessError(f"{len(data)} bytes are too much for one write; send {_MOST_INPUT} at a time")
         kept = self._running(given)
-        if kept.spec.stdin == "null" and not kept.spec.pty:
+        if kept.spec.stdin != "open" and not kept.spec.pty:
             raise StdinClosedError(f"{kept.spec.id} was started without stdin; start it again with one")
         request = f"write {int(_WRITE_PATIENCE * 1000)} {len(data)}"
         words = self._ask(kept, request, data, timeout=_WRITE_PATIENCE + 5)
@@ -384,6 +393,14 @@ class Registry:
         news.mark_taken(self._directory, cursors)
 
     # Housekeeping
+
+    def withdraw(self, process_id: str) -> Withdrawal:
+        """Make sure that a process never begins whose starter was killed; what was found."""
+        return self._collection.withdraw(process_id)
+
+    def release(self, process_id: str) -> None:
+        """What was held may be removed in its time. Harmless for what is gone."""
+        self._collection.release(process_id)
 
     def clean(self) -> int:
         """Remove what was kept long enough and finish what was cut off; how many were removed."""

@@ -22,6 +22,12 @@ _PIPE_SIZE = 1 << 20
 _OOM_SCORE = 300
 """Added for the command: where memory runs out the kernel is to take it, not its keeper, who tells of it."""
 
+INPUT = "input"
+"""A file in the process's directory; what stdin is when it is known from the beginning."""
+
+LAUNCHING = "launching"
+"""Made before the command is: where there is no such file, it never ran."""
+
 _CHANGED_SIGNALS = (
     *(signal.SIGPIPE, signal.SIGXFSZ),  # ignored by Python
     *(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP),  # handled by the keeper
@@ -88,6 +94,9 @@ def _with_pipes(settings: Settings, cgroup: Cgroup) -> Launched:
         try:
             if settings.stdin == "null":
                 read_in, write_in = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1
+                opened.append(read_in)
+            elif settings.stdin == INPUT:
+                read_in, write_in = os.open(INPUT, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), -1
                 opened.append(read_in)
             else:
                 read_in, write_in = _pipe(opened)

@@ -10,7 +10,7 @@ import time
 from . import cgroup, kernel
 from .control import MAX_CONNECTIONS, Connection, Listener, Request
 from .ending import ask_to_end, end_all, signal_group
-from .launch import Launched, LaunchError, launch, set_size
+from .launch import LAUNCHING, Launched, LaunchError, launch, set_size
 from .status import append_event, set_aside, write_status
 from .stdin import Stdin
 from .writer import SpoolWriter
@@ -91,6 +91,7 @@ class Keeper:
         self._cgroup = cgroup.make(self._settings.id)
         self._started_at, self._started_after_boot = time.time(), _after_boot()
         try:
+            _make(LAUNCHING)
             self._command: Launched = launch(self._settings, self._cgroup)
             self._command_pid = self._command.pid
             if not self._write_status():
@@ -393,6 +394,13 @@ class Keeper:
         if self._ended:
             fields.update(self._ended, output_bytes=self._writer.offset)
         return write_status(fields, durable=durable)
+
+
+def _make(path: str) -> None:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    except OSError as error:
+        raise LaunchError(error.errno or errno.EIO, "status") from error
 
 
 def _after_boot() -> float:
