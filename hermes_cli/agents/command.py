@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import functools
+import re
 from typing import Any, Literal
+
+import msgspec
 
 from hermes_cli.processes.types import StartRequest
 from hermes_cli.runs.errors import BadRequestError
 from hermes_cli.runs.types import NewEvent, RunRequest
 
-from .text import TextTranslator, end_event
+from .text import TextTranslator, check_argument, check_text, end_event
 from .types import Control, Danger, Ended, Translator
 
 _LONGEST_LINE = 256 << 10
 """Characters of a line that is held until its end shows whether it is an event."""
 
-RESERVED = frozenset({"completed", "failed", "cancelled", "interrupted", "expired", "started"})
+RESERVED = frozenset(
+    {"completed", "failed", "cancelled", "interrupted", "expired", "started", "cancelling", "stalled"}
+    | {"resumed", "output_dropped", "approval_requested", "approval_granted", "approval_denied"}
+)
 """Types that only the runner may write: they say what became of a run."""
+
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
+
+_MOST_NESTED = 200
+"""Brackets of a line that is taken without a look at how deep they are nested."""
 
 PLACEHOLDER = "{message}"
 
@@ -39,10 +50,13 @@ class CommandAgent:
         return None
 
     def process(self, request: RunRequest, workspace: str) -> StartRequest:
-        if "\0" in request.message:
-            raise BadRequestError("the message holds a NUL byte, which no program can be given")
         argv = self._argv
-        if not self.takes_stdin:
+        if not argv:
+            raise BadRequestError("the profile has no command any more that its runs could execute")
+        if self.takes_stdin:
+            check_text(request.message)
+        else:
+            check_argument(request.message)
             if PLACEHOLDER in argv:
                 argv = tuple(request.message if word == PLACEHOLDER else word for word in argv)
             else:
@@ -80,6 +94,11 @@ class LineTranslator:
             self._rest, self._inside = "", True
         return events
 
+    def gap(self) -> list[NewEvent]:
+        events, self._rest = TextTranslator({}).feed(self._rest), ""
+        self._inside = True  # what comes is most likely the rest of a line whose beginning is gone
+        return events
+
     def finish(self, ended: Ended) -> list[NewEvent]:
         events = _events([self._rest]) if self._rest else []
         self._rest = ""
@@ -105,10 +124,14 @@ def _event(line: str) -> NewEvent | None:
     if not line.startswith("{"):
         return None
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = msgspec.json.decode(line.encode())
+        if line.count("{") + line.count("[") > _MOST_NESTED:
+            msgspec.json.encode(functools.reduce(lambda inner, _: [inner], range(_MOST_NESTED), value))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     kind = value.pop("type", None) if isinstance(value, dict) else None
-    if not isinstance(kind, str) or not 0 < len(kind) <= 64 or kind in RESERVED:
+    if not isinstance(kind, str) or not _TYPE.fullmatch(kind) or kind in RESERVED:
+        return None
+    if kind == "delta" and not isinstance(value.get("text"), str):
         return None
     return NewEvent(type=kind, payload=value)

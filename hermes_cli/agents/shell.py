@@ -8,7 +8,7 @@ from hermes_cli.processes.types import StartRequest
 from hermes_cli.runs.errors import BadRequestError
 from hermes_cli.runs.types import RunRequest
 
-from .text import TextTranslator
+from .text import TextTranslator, check_argument
 from .types import Control, Danger, Translator
 
 
@@ -32,7 +32,10 @@ class ShellAgent:
     def process(self, request: RunRequest, workspace: str) -> StartRequest:
         if not request.message.strip():
             raise BadRequestError("the message is empty: the shell agent takes a command line")
-        return StartRequest(command=request.message, cwd=workspace, stdin="null")
+        check_argument(request.message)
+        # A line that begins with one of these would be an option of the shell.
+        line = f" {request.message}" if request.message[0] in "-+" else request.message
+        return StartRequest(command=line, cwd=workspace, stdin="null")
 
     def translator(self, state: dict[str, Any]) -> Translator:
         return TextTranslator(state)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from hermes_cli.runs.errors import BadRequestError
 from hermes_cli.runs.types import NewEvent, TerminalState
 
 from .types import Ended
 
 _LONGEST = 16 << 10
 """Characters of one delta: a page of events stays small."""
+
+
+_LONGEST_ARGUMENT = (128 << 10) - 16
+"""Bytes of one argument: execve(2), MAX_ARG_STRLEN, and a little for what is put before it."""
 
 
 class TextTranslator:
@@ -26,8 +31,31 @@ class TextTranslator:
         pieces = (text[start : start + _LONGEST] for start in range(0, len(text), _LONGEST))
         return [NewEvent(type="delta", payload={"text": piece}) for piece in pieces]
 
+    def gap(self) -> list[NewEvent]:
+        return []
+
     def finish(self, ended: Ended) -> list[NewEvent]:
         return [end_event(ended)]
+
+
+def check_text(message: str) -> None:
+    """Raises `BadRequestError` for what cannot be written as UTF-8."""
+    try:
+        message.encode()
+    except UnicodeError:
+        raise BadRequestError("the message holds what is no character (a lone surrogate)") from None
+
+
+def check_argument(message: str) -> None:
+    """Raises `BadRequestError` for what cannot be an argument of a program."""
+    check_text(message)
+    if "\0" in message:
+        raise BadRequestError("the message holds a NUL byte, which no program can be given")
+    if len(message.encode()) > _LONGEST_ARGUMENT:
+        raise BadRequestError(
+            f"the message is longer than the {_LONGEST_ARGUMENT >> 10} KiB that an argument may have; "
+            "put it into a file and name that"
+        )
 
 
 def end_event(ended: Ended) -> NewEvent:

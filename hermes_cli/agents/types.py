@@ -41,6 +41,9 @@ class Translator(Protocol):
 
     def feed(self, text: str) -> list[NewEvent]: ...
 
+    def gap(self) -> list[NewEvent]:
+        """What comes next does not continue what came before: some output was dropped."""
+
     def finish(self, ended: Ended) -> list[NewEvent]:
         """The last events; the last of them is terminal."""
 

@@ -93,6 +93,12 @@ class StoreError(RunError):
     code = "store_unusable"
 
 
+class JournalConflictError(RunError):
+    """What was to be written contradicts what is there: it would break a rule of the journal."""
+
+    code = "journal_conflict"
+
+
 class LeaseHeldError(StoreError):
     """Another gateway lives that has these runs in its hands."""
 

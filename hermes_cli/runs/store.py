@@ -19,6 +19,7 @@ from . import upkeep
 from .errors import (
     BadCursorError,
     BadRequestError,
+    JournalConflictError,
     KeyReusedError,
     LeaseHeldError,
     NoSuchRunError,
@@ -220,8 +221,8 @@ class Store:
     def append(self, run: Run, events: Sequence[NewEvent], **changes: Any) -> tuple[Run, list[bytes]]:
         """Number the events and write them together with `changes` to the run; the run then, and the events.
 
-        Raises `RunEndedError` for anything behind the terminal event, and `StoreError` where `run` is not the
-        run as it is on disk. An event with `terminal` ends the run.
+        Raises `RunEndedError` for anything behind the terminal event, and `JournalConflictError` where `run`
+        is not the run as it is on disk. An event with `terminal` ends the run.
         """
         rows = self._rows("SELECT n, last_seq, terminal FROM runs WHERE id = ?", run.run_id)
         if not rows:
@@ -230,7 +231,7 @@ class Store:
         if terminal is not None:
             raise RunEndedError(f"{run.run_id} has ended ({terminal}); nothing comes behind that")
         if last_seq != run.last_seq:
-            raise StoreError(
+            raise JournalConflictError(
                 f"{run.run_id} has {last_seq} events on disk, and was believed to have {run.last_seq}"
             )
         run = msgspec.structs.replace(run, **changes)

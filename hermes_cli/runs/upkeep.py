@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,7 +26,7 @@ def expire_events(store: Store, ended_before: float, limit: int) -> int:
     """See `Store.expire_events`. The snapshot is taken with the first of a run's removals."""
     connection, runs = store.connection, 0
     while limit > 0:
-        rows = connection.execute(
+        rows: list[Any] = connection.execute(
             "SELECT n, id, snapshot IS NULL FROM runs WHERE ended_at < ? AND first_seq < last_seq LIMIT 1",
             (ended_before,),
         ).fetchall()
@@ -50,7 +50,7 @@ def expire_events(store: Store, ended_before: float, limit: int) -> int:
 def remove_runs(store: Store, ended_before: float, limit: int) -> int:
     """See `Store.remove_runs`."""
     connection, runs = store.connection, 0
-    rows = connection.execute(
+    rows: list[Any] = connection.execute(
         "SELECT n, id FROM runs WHERE ended_at < ? ORDER BY ended_at LIMIT ?", (ended_before, limit)
     ).fetchall()
     for number, run_id in rows:
