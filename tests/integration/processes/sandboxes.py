@@ -170,6 +170,10 @@ class SshSandbox:
             self._process = None
 
     def close(self) -> None:
+        """With the connections that wait for the next command."""
+        for control in (self.directory / "c").glob("*"):
+            words = ["ssh", "-o", f"ControlPath={control}", "-O", "exit", "127.0.0.1"]
+            subprocess.run(words, capture_output=True, timeout=10, check=False)
         self.stop()
 
     def _started(self) -> bool:
