@@ -39,9 +39,9 @@ class GatewayStatus(msgspec.Struct, kw_only=True):
 
 class Features(msgspec.Struct, kw_only=True):
     events: bool = True
-    runs: bool = False
+    runs: bool = True
     processes: bool = True
-    sessions: bool = False
+    sessions: bool = True
 
 
 class Limits(msgspec.Struct, kw_only=True):
@@ -49,6 +49,14 @@ class Limits(msgspec.Struct, kw_only=True):
     header_bytes: int
     connections: int
     request_seconds: float
+
+
+class AgentCapabilities(msgspec.Struct, kw_only=True):
+    """What executes this profile's runs."""
+
+    name: str
+    controls: list[str]
+    """Of `cancel`, `approval`, `clarify`, `message` and `goal`: any other answers `unsupported`."""
 
 
 class Capabilities(msgspec.Struct, kw_only=True):
@@ -59,6 +67,7 @@ class Capabilities(msgspec.Struct, kw_only=True):
     profile: str
     features: Features = msgspec.field(default_factory=Features)
     limits: Limits
+    agent: AgentCapabilities
 
 
 class Health(msgspec.Struct, kw_only=True):

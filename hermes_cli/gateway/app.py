@@ -13,11 +13,12 @@ from hermes_cli import __version__
 from hermes_cli.serving.problems import problem
 from hermes_cli.serving.protocol import MAX_CONNECTIONS, MAX_HEADER_BYTES, REQUEST_DEADLINE
 
-from .api import Capabilities, Limits
+from .api import AgentCapabilities, Capabilities, Limits
 from .gate import Gate
 from .metrics import MEDIA_TYPE as METRICS_TYPE
 from .metrics import render
 from .process_routes import process_routes
+from .run_routes import run_routes
 from .runtime import Runtime
 
 MAX_BODY_BYTES = 1 << 20
@@ -34,7 +35,7 @@ def make_app(runtime: Runtime) -> ASGIApp:
         return _json(msgspec.json.encode(health), 200 if health.status == "ok" else 503)
 
     async def metrics(request: Request) -> Response:
-        found = [*runtime.metrics(), *await runtime.processes.metrics()]
+        found = [*runtime.metrics(), *await runtime.processes.metrics(), *runtime.runs.metrics()]
         return Response(render(found), headers={"content-type": METRICS_TYPE})
 
     async def status(request: Request) -> Response:
@@ -47,11 +48,14 @@ def make_app(runtime: Runtime) -> ASGIApp:
             connections=MAX_CONNECTIONS,
             request_seconds=REQUEST_DEADLINE,
         )
-        return _json(
-            msgspec.json.encode(
-                Capabilities(hermes_version=__version__, profile=runtime.home.profile, limits=limits)
-            )
+        agent = runtime.runs.agent
+        found = Capabilities(
+            hermes_version=__version__,
+            profile=runtime.home.profile,
+            limits=limits,
+            agent=AgentCapabilities(name=agent.name, controls=sorted(agent.controls)),
         )
+        return _json(msgspec.json.encode(found))
 
     async def events(request: Request) -> Response:
         if runtime.draining:
@@ -74,6 +78,7 @@ def make_app(runtime: Runtime) -> ASGIApp:
         Route("/v1/capabilities", capabilities),
         Route("/v1/events", events),
         *process_routes(runtime.processes),
+        *run_routes(runtime.runs),
         Route("/openapi.json", openapi),
     ]
     # A path with a slash too many is another path: a redirect would name the Host header's choice.

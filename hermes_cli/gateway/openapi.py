@@ -14,6 +14,9 @@ from .auth import OPEN_PATHS
 from .events import GatewayEvent
 from .process_api import ANSWERS, BODIES
 from .process_openapi import process_paths
+from .run_api import ANSWERS as RUN_ANSWERS
+from .run_api import BODIES as RUN_BODIES
+from .run_openapi import run_paths
 
 _COMPONENTS = "#/components/schemas/"
 
@@ -21,7 +24,10 @@ _COMPONENTS = "#/components/schemas/"
 def document() -> dict[str, Any]:
     """The description; imported and made only when somebody asks."""
     _, schemas = msgspec.json.schema_components(
-        [Health, GatewayStatus, Capabilities, GatewayEvent, Problem, *BODIES, *ANSWERS],
+        [
+            *(Health, GatewayStatus, Capabilities, GatewayEvent, Problem),
+            *(*BODIES, *ANSWERS, *RUN_BODIES, *RUN_ANSWERS),
+        ],
         ref_template=_COMPONENTS + "{name}",
     )
     schemas["Problem"]["properties"]["code"]["enum"] = sorted(CODES)
@@ -40,6 +46,7 @@ def document() -> dict[str, Any]:
             "/v1/capabilities": {"get": _get("capabilities", "What this gateway can do", "Capabilities")},
             "/v1/events": {"get": _events()},
             **process_paths(_refused()),
+            **run_paths(_refused()),
             "/openapi.json": {"get": _text("openapi", "This description", "application/json")},
         },
         "components": {

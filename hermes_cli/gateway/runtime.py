@@ -15,6 +15,7 @@ from .events import EventJournal
 from .metrics import Metric, counter, gauge, process_metrics, uptime
 from .process_service import ProcessService
 from .records import State
+from .run_service import RunService
 from .state import StateReporter
 
 _LEAST_FREE = 1 << 20
@@ -32,6 +33,7 @@ class Runtime:
     url: str
     warnings: list[str]
     processes: ProcessService
+    runs: RunService
     connections: Connections = field(default_factory=Connections)
     journal: EventJournal = field(default_factory=EventJournal)
     requests: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -49,6 +51,8 @@ class Runtime:
             found.append(self.reporter.problem)
         if self.processes.problem:
             found.append(self.processes.problem)
+        if self.runs.problem:
+            found.append(self.runs.problem)
         free = self.free_bytes()
         if free is not None and free < _LEAST_FREE:
             found.append(f"{self.home.path} has {free} bytes left; free some space")

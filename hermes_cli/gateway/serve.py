@@ -20,6 +20,7 @@ from .process_background import ProcessKeeping
 from .process_service import ProcessService
 from .reasons import reason_of
 from .run import EXIT_DRAINED, EXIT_TEMPORARY, Prepared
+from .run_service import RunService
 from .runtime import Runtime
 from .signals import ENDING
 from .supervision_log import record_event
@@ -38,13 +39,15 @@ async def _serve(prepared: Prepared) -> int:
     home, reporter, config = prepared.home, prepared.reporter, prepared.config.gateway
     ending, hurry = asyncio.Event(), asyncio.Event()
     _listen_to_signals(prepared, ending, hurry)
+    processes = ProcessService(home)
     runtime = Runtime(
         home=home,
         reporter=reporter,
         token=config.token,
         drain_timeout=config.drain_timeout,
         url=url_of(config.host, config.port),
-        processes=ProcessService(home),
+        processes=processes,
+        runs=RunService(home, processes, prepared.config.agent, prepared.config.runs),
         warnings=list(prepared.config.warnings),
         faults=prepared.faults,
     )
@@ -62,11 +65,14 @@ async def _serve(prepared: Prepared) -> int:
             return EXIT_TEMPORARY
     keeping = ProcessKeeping(runtime.processes)
     if not ending.is_set():
+        # Before old processes are forgotten: what a run's process has said is taken first.
+        await runtime.runs.start()
         _announce(prepared, runtime)
         keeping.start()
         shrink()
         await ending.wait()
     await _drain(prepared, runtime, server, hurry)
+    await runtime.runs.close()
     await keeping.stop()
     runtime.processes.close()
     return EXIT_DRAINED
@@ -107,6 +113,7 @@ async def _drain(prepared: Prepared, runtime: Runtime, server: HttpServer, hurry
     began = time.monotonic()
     runtime.journal.drain("asked to end")
     runtime.processes.drain()
+    runtime.runs.drain()
     server.refuse_tcp()
     prepared.supervisor.stopping()
     reporter.report("draining", message="")

@@ -21,16 +21,30 @@ CODES: Mapping[str, int] = {
     "header_too_large": 431,
     "process_error": 400,
     "bad_cursor": 400,
+    "run_error": 400,
+    "cursor_malformed": 400,
+    "cursor_foreign": 400,
+    "cursor_ahead": 400,
+    "run_not_found": 404,
+    "session_not_found": 404,
     "ambiguous": 409,
+    "session_busy": 409,
+    "run_active": 409,
+    "idempotency_key_reused": 409,
+    "cursor_expired": 410,
     "not_running": 409,
     "stdin_closed": 409,
     "bad_pattern": 422,
     "cannot_start": 422,
     "limit": 429,
+    "queue_full": 429,
     "internal_error": 500,
     "environment": 502,
     "unreachable": 502,
     "outbox": 503,
+    "store_unusable": 503,
+    "lease_held": 503,
+    "lease_lost": 503,
     "draining": 503,
     "overloaded": 503,
 }
@@ -45,11 +59,32 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     status: int
     code: str
     detail: str = ""
+    run_id: str | None = None
+    """The run that is in the way, or has what is asked for."""
+    cursor: str | None = None
+    """Where to go on instead."""
+    snapshot: str | None = None
+    """What is left of events that were removed: the end of the run's text."""
 
 
-def problem(code: str, detail: str) -> tuple[int, bytes]:
-    """Status and body of the error `code`."""
+def problem(
+    code: str,
+    detail: str,
+    *,
+    run_id: str | None = None,
+    cursor: str | None = None,
+    snapshot: str | None = None,
+) -> tuple[int, bytes]:
+    """Status and body of the error `code`; the rest as in `Problem`."""
     status = CODES[code]
     return status, msgspec.json.encode(
-        Problem(title=HTTPStatus(status).phrase, status=status, code=code, detail=detail)
+        Problem(
+            title=HTTPStatus(status).phrase,
+            status=status,
+            code=code,
+            detail=detail,
+            run_id=run_id,
+            cursor=cursor,
+            snapshot=snapshot,
+        )
     )

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from hermes_cli.config.schema import AgentConfig, RunsConfig
 from hermes_cli.gateway.events import EventJournal
 from hermes_cli.gateway.gate import Gate
 from hermes_cli.gateway.process_service import ProcessService
+from hermes_cli.gateway.run_service import RunService
 from hermes_cli.gateway.runtime import Runtime
 from hermes_cli.gateway.state import StateReporter
 from hermes_cli.home import Home
@@ -43,8 +45,10 @@ class Served:
     """A server over one TCP listener in this process."""
 
     def __init__(self, app: App, home: Path) -> None:
+        processes = ProcessService(Home.of(root=home))
         self.runtime = Runtime(
-            processes=ProcessService(Home.of(root=home)),
+            processes=processes,
+            runs=RunService(Home.of(root=home), processes, AgentConfig(), RunsConfig()),
             home=Home.of(root=home),
             reporter=StateReporter(Home.of(root=home)),
             token=TOKEN,
