@@ -98,6 +98,14 @@ def test_a_killed_keeper_takes_the_command_and_all_of_it_along(place: Place) -> 
     assert [(event["type"], event["state"]) for event in events] == [("completion", "lost")]
 
 
+def test_a_killed_keeper_takes_the_command_along_before_anybody_looks(place: Place) -> None:
+    running = place.start("exec sleep 60")
+    status = place.status(running)
+    assert status.keeper is not None
+    os.kill(status.keeper.pid, signal.SIGKILL)
+    eventually(lambda: not alive(status.pid), "the command is dead")
+
+
 def test_what_is_left_of_a_killed_keeper_is_ended_without_its_mark_where_a_cgroup_tells(place: Place) -> None:
     hider = place.start("setsid env -i sleep 61 & setsid env -i sleep 61 & echo on; sleep 60")
     place.until(hider, "on")

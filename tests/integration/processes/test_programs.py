@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -199,6 +200,22 @@ def test_a_program_that_ends_before_anybody_looks_is_there_with_its_end(place: P
         assert place.end(quick).exit_code == code
         events = records.read_events(place.directory / quick)
         assert [(event["type"], event["exit_code"]) for event, _ in events] == [("completion", code)]
+
+
+def test_who_learns_of_the_end_finds_everything_that_was_written_before(place: Place, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    talker = place.start(f"cat {go}; seq 1 60000; exit 2")
+    keeper = place.keeper(talker)
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        go.write_bytes(b"")
+        command = place.status(talker).pid
+        eventually(lambda: not alive(command), "it has written and ended, with nobody reading")
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    assert place.registry.wait(talker, 8).exit_code == 2
+    assert place.status(talker).output_bytes == place.registry.poll(talker).cursor == 348_894
 
 
 def test_a_signal_of_its_own_is_an_end_with_that_signal(place: Place) -> None:
