@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -124,6 +124,12 @@ class Collection:
         """Let go of what was held. Harmless for what is gone."""
         with contextlib.suppress(OSError):
             (self._directory / process_id / records.HELD).unlink()
+
+    def release_others(self, wanted: Container[str]) -> None:
+        """Let go of what was held and is not `wanted`: whoever held it has gone without a word."""
+        for name in self._names():
+            if name not in wanted:
+                self.release(name)
 
     def clean(self) -> int:
         """Remove what was kept long enough, and what was cut off half-made; how many processes."""

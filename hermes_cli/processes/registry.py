@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from . import news, reading, records
-from .collection import Collection, Kept, Withdrawal
+from .collection import Collection, Kept
 from .control import KeeperConnection
 from .errors import (
     BadCursorError,
@@ -93,6 +93,11 @@ class Registry:
     def default_cwd(self) -> str:
         """Where commands run that ask for no directory."""
         return self._default_cwd
+
+    @property
+    def collection(self) -> Collection:
+        """The directories, for those who hold some of them."""
+        return self._collection
 
     # Start and look
 
@@ -393,14 +398,6 @@ class Registry:
         news.mark_taken(self._directory, cursors)
 
     # Housekeeping
-
-    def withdraw(self, process_id: str) -> Withdrawal:
-        """Make sure that a process never begins whose starter was killed; what was found."""
-        return self._collection.withdraw(process_id)
-
-    def release(self, process_id: str) -> None:
-        """What was held may be removed in its time. Harmless for what is gone."""
-        self._collection.release(process_id)
 
     def clean(self) -> int:
         """Remove what was kept long enough and finish what was cut off; how many were removed."""

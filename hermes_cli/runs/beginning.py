@@ -85,7 +85,7 @@ async def _fate(runner: Runner, process_id: str) -> Fate:
             with contextlib.suppress(NoSuchProcessError):
                 await runner.blocking(runner.registry.look, process_id)
                 return "began"
-            found = await runner.blocking(runner.registry.withdraw, process_id)
+            found = await runner.blocking(runner.registry.collection.withdraw, process_id)
             if found in ("absent", "withdrawn"):
                 return "never"
             if found == "launched" or loop.time() > deadline:

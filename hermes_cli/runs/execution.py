@@ -403,8 +403,7 @@ class Execution:
         await self._persist(change)
 
     async def _release(self, process_id: str) -> None:
-        with contextlib.suppress(OSError):
-            await self._runner.blocking(self._runner.registry.release, process_id)
+        await self._runner.blocking(self._runner.registry.collection.release, process_id)
 
     # Writing
 

@@ -106,6 +106,8 @@ class Runner:
         """
         await self.journal.claim(self.lease, holder_lives)
         runs = await self.journal.read(lambda store: store.open_runs())
+        wanted = {run.process_id for run in runs}
+        await self.blocking(self.registry.collection.release_others, wanted)
         for run in runs:
             if run.process_id is not None:
                 self._inherited.add(run.run_id)
