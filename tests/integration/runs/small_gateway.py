@@ -144,7 +144,8 @@ def main() -> None:
     plan = json.loads(sys.argv[1])
     chance = random.Random(plan.get("seed", 0))
     seen: dict[str, list[dict[str, Any]]] = {}
-    kills, ended, names = 0, False, []
+    kills, ended = 0, False
+    names: list[str] = []
     for _ in range(plan.get("kills", 0)):
         seconds = chance.uniform(plan["shortest"], plan["longest"])
         ended, _names = one_life(plan, seen, deadly=None, seconds=seconds)
