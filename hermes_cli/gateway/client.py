@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +14,11 @@ from hermes_cli.home import CorruptFileError, Home, HomeError, load
 
 from .api import Capabilities, GatewayStatus
 from .records import StateRecord
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
+    from .run_client import RunClient
 
 _LARGEST_ANSWER = 4 << 20
 
@@ -26,18 +33,54 @@ class GatewayUnreachableError(HomeError):
 class GatewayAnswerError(HomeError):
     """The gateway answered with an error. `status` is HTTP's, `code` the stable word for it."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, problem: Mapping[str, Any] | None = None) -> None:
+        """`problem`: the whole body."""
         super().__init__(f"the gateway answered {status} ({code}): {detail}")
         self.status = status
         self.code = code
+        self.detail = detail
+        self.problem = dict(problem or {})
+
+
+class Answer:
+    """An answer whose body is read as it comes."""
+
+    def __init__(self, response: HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self._response = response
+
+    def read(self) -> bytes:
+        """The whole body; raises OSError for one that is longer than any answer."""
+        body = self._response.read(_LARGEST_ANSWER + 1)
+        if len(body) > _LARGEST_ANSWER:
+            raise OSError(f"its answer is longer than {_LARGEST_ANSWER} bytes")
+        return body
+
+    def lines(self) -> Iterator[bytes]:
+        """The body line by line, as each comes."""
+        while line := self._response.readline(_LARGEST_ANSWER):
+            yield line
+
+    def expect(self, *statuses: int) -> None:
+        """Raise `GatewayAnswerError` for any other status."""
+        if self.status not in statuses:
+            raise _answer_error(self.status, self.read())
 
 
 class GatewayClient:
     """One gateway. Every call is a connection of its own; `timeout` is the seconds without progress."""
 
     def __init__(self, home: Home, *, timeout: float = 5.0) -> None:
-        self._home = home
+        self.home = home
         self._timeout = timeout
+
+    @property
+    def runs(self) -> RunClient:
+        """Runs and sessions."""
+        from .run_client import RunClient
+
+        return RunClient(self)
 
     def healthz(self) -> str:
         """ "ok", "starting" or "draining"."""
@@ -64,44 +107,71 @@ class GatewayClient:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of the answer to GET `path`; raises `GatewayUnreachableError`."""
+        with self.open("GET", path) as answer:
+            return answer.status, answer.read()
+
+    @contextmanager
+    def open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Answer]:
+        """The answer to a request, to be read as it comes. `timeout`: seconds without progress.
+
+        Raises `GatewayUnreachableError`, also for what goes wrong while the answer is read.
+        """
         import http.client
 
-        connection = http.client.HTTPConnection("localhost", timeout=self._timeout)
+        connection = http.client.HTTPConnection("localhost", timeout=timeout or self._timeout)
         try:
-            connection.sock = self._connect()
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read(_LARGEST_ANSWER)
+            connection.sock, authorization = self._connect(timeout or self._timeout)
+            connection.request(method, path, body, {**authorization, **(headers or {})})
+            yield Answer(connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
-            raise GatewayUnreachableError(self._home, str(error) or type(error).__name__) from error
+            raise GatewayUnreachableError(self.home, str(error) or type(error).__name__) from error
         finally:
             connection.close()
 
     def _expect(self, path: str) -> bytes:
-        status, body = self.get(path)
-        if status == 200:
-            return body
-        try:
-            problem = msgspec.json.decode(body)
-            code, detail = str(problem["code"]), str(problem.get("detail", ""))
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-            code, detail = "unknown", body[:200].decode("utf-8", "replace")
-        raise GatewayAnswerError(status, code, detail)
+        with self.open("GET", path) as answer:
+            answer.expect(200)
+            return answer.read()
 
-    def _connect(self) -> socket.socket:
-        found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        found.settimeout(self._timeout)
+    def _connect(self, timeout: float) -> tuple[socket.socket, dict[str, str]]:
+        """A connection, and the header it needs: the control socket none. Raises OSError."""
         try:
-            found.connect(self._address())
+            state = load(self.home.state, StateRecord)
+        except CorruptFileError:
+            state = None
+        if state is not None and state.socket is None and state.host is not None:
+            return self._over_tcp(state, timeout)
+        # Where the gateway says it listens; else where it would.
+        address = state.socket if state and state.socket else os.fspath(self.home.socket)
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        found.settimeout(timeout)
+        try:
+            found.connect(address)
         except BaseException:
             found.close()
             raise
-        return found
+        return found, {}
 
-    def _address(self) -> str:
-        """Where the gateway says it listens; else where it would."""
-        try:
-            state = load(self._home.state, StateRecord)
-        except CorruptFileError:
-            state = None
-        return state.socket if state and state.socket else os.fspath(self._home.socket)
+    def _over_tcp(self, state: StateRecord, timeout: float) -> tuple[socket.socket, dict[str, str]]:
+        """To a gateway that could not have a control socket."""
+        from hermes_cli.config import load_config
+
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(state.host or "", state.host)
+        found = socket.create_connection((host, state.port), timeout)
+        return found, {"Authorization": f"Bearer {load_config(self.home).gateway.token or ''}"}
+
+
+def _answer_error(status: int, body: bytes) -> GatewayAnswerError:
+    try:
+        problem = msgspec.json.decode(body, type=dict[str, Any])
+        return GatewayAnswerError(status, str(problem["code"]), str(problem.get("detail", "")), problem)
+    except (msgspec.DecodeError, KeyError):
+        return GatewayAnswerError(status, "unknown", body[:200].decode("utf-8", "replace"))

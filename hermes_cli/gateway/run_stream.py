@@ -26,7 +26,7 @@ _AT_ONCE = 256
 _PIECE = 64 << 10
 """Bytes of a stream that are sent at once, but for an event that is longer."""
 _PAGE_BYTES = 1 << 20
-"""A page ends behind the event with which it becomes larger than this."""
+"""What a reader takes at a time at most, unless one event is longer."""
 
 
 class Head(msgspec.Struct):
@@ -82,6 +82,7 @@ class Reader:
                 lambda store: store.events(self.run_id, self.after, limit)
             )
         if found:
+            found = _within(found, _PAGE_BYTES)
             last = head_of(found[-1])
             self.after, self.ended = last.seq, last.terminal
         elif tail is None or tail.ended:
@@ -107,6 +108,16 @@ class Reader:
     @property
     def _over(self) -> bool:
         return self.ended or self._service.draining.is_set() or self.gone.is_set()
+
+
+def _within(events: list[bytes], most: int) -> list[bytes]:
+    """As many of the first as have `most` bytes together, one at least."""
+    size = 0
+    for number, event in enumerate(events):
+        size += len(event)
+        if size > most and number:
+            return events[:number]
+    return events
 
 
 async def next_page(reader: Reader, limit: int, wait: float) -> Page:

@@ -34,8 +34,8 @@ BodyT = TypeVar("BodyT", bound=api.Body)
 
 _MOST_ROWS = 100
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_METADATA = 16 << 10
-"""Bytes of a run's metadata: they are in every list."""
+_EXTRAS = 16 << 10
+"""Bytes of a run's metadata, attachments and toolsets: they are in every list."""
 _PREVIEW = 500
 """Characters of a message in a list."""
 
@@ -264,11 +264,13 @@ def _check(service: RunService, body: api.RunBody) -> None:
     if "\0" in body.message:
         raise BadRequestError("the message holds a NUL byte, which no program can be given")
     try:
-        size = len(msgspec.json.encode(body.metadata))
+        size = len(msgspec.json.encode((body.metadata, body.attachments, body.toolsets)))
     except (OverflowError, RecursionError) as error:
         raise BadRequestError(f"the metadata cannot be kept: {error}") from error
-    if size > _METADATA:
-        raise BadRequestError(f"the metadata may have {_METADATA} bytes as JSON, these have {size}")
+    if size > _EXTRAS:
+        raise BadRequestError(
+            f"metadata, attachments and toolsets may have {_EXTRAS} bytes together as JSON; these have {size}"
+        )
 
 
 def _key(request: Request) -> str | None:
