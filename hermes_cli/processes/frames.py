@@ -7,46 +7,54 @@ A segment file is a row of frames and nothing else:
 
 Little-endian. `offset` counts the bytes of output before this frame, dropped ones included; `time` is
 microseconds since the epoch. The length is repeated at the end, so that a segment can be read backwards.
-Imports nothing: a keeper has one too, and has little room.
+A keeper has this module, too, and has little room.
 """
 
-HEADER = 24
-FOOTER = 4
+from __future__ import annotations
+
+from struct import Struct
+
+_HEADER = Struct("<BBHIQQ")
+_FOOTER = Struct("<I")
+
+HEADER = _HEADER.size
+FOOTER = _FOOTER.size
 OVERHEAD = HEADER + FOOTER
 
 STDOUT, STDERR, TERMINAL = 1, 2, 3
 
 _MAGIC = 0x48
-_LENGTH_MASK = 0xFFFFFFFF
-_WORD_MASK = 0xFFFFFFFFFFFFFFFF
+
+Frame = tuple[int, int, int, int]
+"""Stream, length of the payload, offset and microseconds."""
 
 
 def header(stream: int, length: int, offset: int, micros: int) -> bytes:
     """What goes before the payload."""
-    return (_MAGIC | stream << 8 | length << 32 | offset << 64 | micros << 128).to_bytes(HEADER, "little")
+    return _HEADER.pack(_MAGIC, stream, 0, length, offset, micros)
 
 
 def footer(length: int) -> bytes:
     """What goes behind the payload."""
-    return length.to_bytes(FOOTER, "little")
+    return _FOOTER.pack(length)
 
 
-def parse(data: bytes, at: int) -> tuple[int, int, int, int] | None:
-    """Stream, length, offset and microseconds of the frame that begins at `at`; None where none does."""
+def parse(data: bytes, at: int) -> Frame | None:
+    """The frame that begins at `at`; None where none does. Whether all of it is there is not looked at."""
     if at < 0 or at + HEADER > len(data) or data[at] != _MAGIC:
         return None
-    word = int.from_bytes(data[at : at + HEADER], "little")
-    return word >> 8 & 0xFF, word >> 32 & _LENGTH_MASK, word >> 64 & _WORD_MASK, word >> 128
+    _, stream, _, length, offset, micros = _HEADER.unpack_from(data, at)
+    return stream, length, offset, micros
 
 
-def previous(data: bytes, end: int) -> int | None:
-    """Where the frame that ends at `end` begins; None where no whole frame of `data` ends there."""
+def previous(data: bytes, end: int) -> tuple[int, Frame] | None:
+    """Where the frame begins that ends at `end`, and what it is; None where no whole one of `data` does."""
     if end < OVERHEAD:
         return None
-    length = int.from_bytes(data[end - FOOTER : end], "little")
+    (length,) = _FOOTER.unpack_from(data, end - FOOTER)
     start = end - OVERHEAD - length
-    found = parse(data, start) if start >= 0 else None
-    return start if found is not None and found[1] == length else None
+    found = parse(data, start)
+    return (start, found) if found is not None and found[1] == length else None
 
 
 def size_before(data: bytes) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .redaction import CONTEXT, Redactor
+from .redaction import CONTEXT, Redactor, Span
 from .spool import Spool
 
 _LONGEST_SEQUENCE = 4096
@@ -75,13 +75,12 @@ def tail_text(spool: Spool, size: int, redactor: Redactor) -> Text:
 
 def line_text(lines: list[bytes], redactor: Redactor) -> str:
     """Lines of a log as one text."""
-    return _shown(redactor.text(stripped(b"\n".join(lines), shown=False)))
+    return _clean(b"", b"\n".join(lines), redactor, False)[0]
 
 
-def stripped(data: bytes, *, shown: bool = True) -> str:
+def stripped(data: bytes) -> str:
     """Without escape sequences and control characters."""
-    text = _ESCAPE.sub("", data.decode("utf-8", "surrogateescape"))
-    return _shown(text) if shown else text
+    return _shown(_ESCAPE.sub("", data.decode("utf-8", "surrogateescape")))
 
 
 def _clean(before: bytes, data: bytes, redactor: Redactor, continued: bool) -> tuple[str, int]:
@@ -96,33 +95,53 @@ def _clean(before: bytes, data: bytes, redactor: Redactor, continued: bool) -> t
     first, last = len(earlier), len(raw)
     if continued and (unfinished := _UNFINISHED.search(raw, max(first, last - _LONGEST_SEQUENCE - 3))):
         last = unfinished.start()
-    seen, visible_first = _visible(raw, first, last)
+    escapes = _escapes(raw, last)
+    if escapes:
+        # The end of a sequence may be the beginning of a secret: both are looked for in what came.
+        if continued:
+            held = last - redactor.holdback(raw[:last])
+            inside = (begin for begin, end in escapes if begin < held < end)
+            last = max(first, next(inside, held))
+        escapes = _without_secrets(_escapes(raw, last), redactor.spans(raw[:last]))
+    seen, visible_first = _visible(raw, escapes, first, last)
     text, shown = redactor.page(seen[:visible_first], seen[visible_first:], more=continued)
     end = visible_first + shown
-    taken = last if end == len(seen) else _raw_index(raw, last, end)
+    taken = last if end == len(seen) else _raw_index(escapes, end)
     return _shown(text), len(raw[first:taken].encode("utf-8", "surrogateescape"))
 
 
-def _visible(raw: str, first: int, last: int) -> tuple[str, int]:
+def _escapes(raw: str, last: int) -> list[Span]:
+    return [match.span() for match in _ESCAPE.finditer(raw, 0, last)]
+
+
+def _without_secrets(escapes: list[Span], secrets: list[Span]) -> list[Span]:
+    """The sequences, without what belongs to a secret that goes on behind them."""
+    cut, which = [], 0
+    for begin, end in escapes:
+        while which < len(secrets) and secrets[which][1] <= end:
+            which += 1
+        start = secrets[which][0] if which < len(secrets) else end
+        cut.append((begin, start if begin < start < end else end))
+    return cut
+
+
+def _visible(raw: str, escapes: list[Span], first: int, last: int) -> tuple[str, int]:
     """`raw[:last]` without escape sequences, and how much of that is before `first`."""
     pieces, at, visible_first = [], 0, 0
-    for match in _ESCAPE.finditer(raw, 0, last):
-        pieces.append(raw[at : match.start()])
-        visible_first += max(0, min(match.start(), first) - at)
-        at = match.end()
-    pieces.append(raw[at:last])
-    visible_first += max(0, min(last, first) - at)
+    for begin, end in (*escapes, (last, last)):
+        pieces.append(raw[at:begin])
+        visible_first += max(0, min(begin, first) - at)
+        at = end
     return "".join(pieces), visible_first
 
 
-def _raw_index(raw: str, last: int, visible: int) -> int:
-    """Where in `raw` the visible character number `visible` is."""
+def _raw_index(escapes: list[Span], visible: int) -> int:
+    """Where in the raw text the visible character number `visible` is."""
     at = seen = 0
-    for match in _ESCAPE.finditer(raw, 0, last):
-        length = match.start() - at
-        if seen + length > visible:
+    for begin, end in escapes:
+        if seen + begin - at > visible:
             break
-        seen, at = seen + length, match.end()
+        seen, at = seen + begin - at, end
     return at + visible - seen
 
 

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from . import frames
 from .records import open_regular, read_bytes
@@ -24,8 +25,7 @@ _LARGEST_PAGE = 4 << 20
 _LARGEST_SEGMENT = 8 << 20
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """A piece of output as it was read from the command."""
 
     offset: int
@@ -290,9 +290,10 @@ class Spool:
                 begin = max(0, end - block)
                 data = os.pread(descriptor, end - begin, begin)
                 at = len(data)
-                while (start := frames.previous(data, at)) is not None:
-                    yield _record(data, start)
-                    at = start
+                while (found := frames.previous(data, at)) is not None:
+                    at, (stream, length, offset, micros) = found
+                    payload = at + frames.HEADER
+                    yield Record(offset, stream, micros / 1e6, data[payload : payload + length])
                 if at < len(data):
                     end, block = begin + at, _BLOCK
                     continue
@@ -365,15 +366,6 @@ def _read(path: Path) -> bytes:
         return read_bytes(path, _LARGEST_SEGMENT)
     except OSError:
         return b""
-
-
-def _record(data: bytes, at: int) -> Record:
-    found = frames.parse(data, at)
-    if found is None:
-        raise ValueError(f"no frame at {at}")
-    stream, length, offset, micros = found
-    begin = at + frames.HEADER
-    return Record(offset, stream, micros / 1e6, data[begin : begin + length])
 
 
 def _forwards(data: bytes, finished: bool) -> Iterator[Record]:

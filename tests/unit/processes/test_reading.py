@@ -16,33 +16,23 @@ from hermes_cli.processes.redaction import MASK, Redactor
 from hermes_cli.processes.spool import Spool
 
 SECRET = "s3cret-value-0815"
+TOKEN = "a1b2c3d4e5f6g7h8i9j0k1l2m3"
 REDACTOR = Redactor([SECRET])
 
-PARTS = st.sampled_from(
+TEXTS = st.sampled_from(
     [
         *("plain text ", "a\n", "\r\n", "\r", "ünï→😀", "\x1b[1;31m", "\x1b[0m", "\x1b]0;a title\x07", "\t"),
-        *(
-            "\x1b]8;;http://x\x1b\\",
-            "\x1b(B",
-            "\x1b",
-            "\x1b[",
-            "\x1b]",
-            "\x08",
-            "\x00",
-            SECRET,
-            SECRET[:9],
-            "s3",
-        ),
-        *(
-            "TOKEN=",
-            "ghp_",
-            "a1b2c3d4e5f6g7h8i9j0k1l2m3",
-            "Bearer ",
-            "password: ",
-            "-----BEGIN PRIVATE KEY-----",
-        ),
+        *("\x1b]8;;http://x\x1b\\", "\x1b(B", "\x1b", "\x1b[", "\x1b]", "\x08", "\x00"),
+        *(SECRET, SECRET[:9], "s3"),
     ]
-).map(str.encode) | st.sampled_from([b"\xff", b"\xe2\x82", b"\xf0\x9f\x98", b"\x80"])
+).map(str.encode)
+PARTS = TEXTS | st.sampled_from([b"\xff", b"\xe2\x82", b"\xf0\x9f\x98", b"\x80"])
+"""With a secret that is known by its value. Of a token that is known by its beginning, a page that ends in
+the middle of this beginning shows some letters of it."""
+
+SHAPES = PARTS | st.sampled_from(
+    [b"TOKEN=", b"ghp_", TOKEN.encode(), b"Bearer ", b"password: ", b"-----BEGIN PRIVATE KEY-----\n"]
+)
 
 
 def spool_of(directory: str, pieces: list[bytes], budget: int = 1 << 20) -> Spool:
@@ -66,11 +56,10 @@ def followed(spool: Spool, sizes: list[int], redactor: Redactor = REDACTOR) -> s
 
 
 @given(st.lists(PARTS, max_size=30), st.lists(st.integers(1, 60), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=300)
 @example([b"\xe2\x82", b"\xac"], [1])
 @example([b"\x1b", b"[1m", b"x"], [1])
 @example([SECRET.encode()], [1, 2])
-@example([b"TOKEN=", b"ghp_", b"a1b2c3d4e5f6g7h8i9j0k1l2m3"], [3])
 def test_pages_of_any_size_are_together_the_whole(pieces: list[bytes], sizes: list[int]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         spool = spool_of(directory, pieces)
@@ -107,6 +96,16 @@ def test_no_cursor_shows_a_secret_or_an_escape(pieces: list[bytes], cursor: int,
         ):
             assert SECRET[5:] not in text
             assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text)
+
+
+@settings(deadline=None)
+@given(st.lists(SHAPES, max_size=20), st.lists(st.integers(1, 60), min_size=1, max_size=5))
+def test_no_pages_together_show_a_token(pieces: list[bytes], sizes: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        pieces += [b" TOKEN=", b"ghp_", TOKEN.encode(), b" end"]
+        text = followed(spool_of(directory, pieces), sizes)
+        assert f"ghp_{TOKEN}" not in text
+        assert text.endswith(f"{MASK} end")
 
 
 @settings(deadline=None)
