@@ -358,7 +358,7 @@ _HARMLESS_ENDS = {
     *("HOURS", "TIMEOUT", "URL", "URI", "ENDPOINT", "HOST", "PORT", "REGION", "PREFIX"),
 }
 _SECRET_NAMES = {"AWS_ACCESS_KEY_ID", "DATABASE_URL", "MONGODB_URI", "REDIS_URL", "BROKER_URL"}
-_HARMLESS_NAMES = {"GPG_KEY", "HERMES_SESSION_KEY", "PWD", "OLDPWD"}
+_HARMLESS_NAMES = {"GPG_KEY", "PWD", "OLDPWD"}
 
 
 def secret_names(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -335,7 +335,6 @@ def test_the_names_of_secret_variables_are_known_and_others_are_not() -> None:
         ),
         *(
             "PUBLIC_KEY",
-            "HERMES_SESSION_KEY",
             "KEYBOARD",
             "TOKENIZERS_PARALLELISM",
             "PASSENGER",
