@@ -72,15 +72,13 @@ def settle(directory: Path, spec: Spec) -> Status | None:
         return None
     if status is not None and not _unsettled(status):
         return status
-    try:
-        # Never replaced, so that its lock is one lock. Waited for by nobody: its holder may be stopped.
-        descriptor = records.open_regular(directory / records.SPEC, os.O_RDWR)
-    except OSError:
+    descriptor = _open_for_lock(directory / records.SPEC)
+    if descriptor < 0:
         return _settled(directory, spec, status)[0]
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError:  # not waited for: its holder may be stopped
             return _settled(directory, spec, records.read_status(directory))[0]
         except OSError as error:
             if error.errno not in _NO_LOCKS:
@@ -98,6 +96,15 @@ def settle(directory: Path, spec: Spec) -> Status | None:
         return settled
     finally:
         os.close(descriptor)
+
+
+def _open_for_lock(path: Path) -> int:
+    """Of a file that is never replaced, so that its lock is one lock; for writing where that is possible, as
+    some file systems of the network want it. -1 where there is none."""
+    for flags in (os.O_RDWR, os.O_RDONLY):
+        with contextlib.suppress(OSError):
+            return records.open_regular(path, flags)
+    return -1
 
 
 def _unsettled(status: Status) -> bool:

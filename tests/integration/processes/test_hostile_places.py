@@ -115,7 +115,7 @@ def test_what_is_on_a_disk_that_is_read_only_can_be_read(tmp_path: Path) -> None
         place = Place(disk / "processes")
         done, lost = (
             place.start("echo done; exit 3"),
-            place.start("echo lost; sleep 60", notify_on_complete=True),
+            place.start("echo lost; sleep 60 & wait", notify_on_complete=True),
         )
         place.end(done)
         place.until(lost, "lost")
@@ -125,6 +125,7 @@ def test_what_is_on_a_disk_that_is_read_only_can_be_read(tmp_path: Path) -> None
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         other = place.another()
         assert {row.session_id: row.status for row in other.list()} == {done: "exited", lost: "lost"}
+        assert living(lost) == []
         assert other.wait(lost, 2).status == "lost"
         assert other.log(done).output == "done"
         with pytest.raises(StartError, match="Read-only"):
