@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Protocol, TypeVar
 
 from hermes_cli.processes.registry import Registry
@@ -53,8 +55,6 @@ class Keeper(Protocol):
 
     def wait(self) -> None: ...
 
-    def end(self) -> None: ...
-
 
 def quiet(*argv: str) -> None:
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
@@ -84,9 +84,6 @@ class Hermes:
     def wait(self) -> None:
         registry.wait(self.id, 60)
 
-    def end(self) -> None:
-        registry.kill(self.id, 1.0)
-
 
 class Watched(Hermes):
     name = "hermes, watched"
@@ -105,11 +102,6 @@ class Plain:
     def wait(self) -> None:
         self.process.wait()
 
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.output.close()
-
 
 class Spooler:
     name = "task-spooler"
@@ -119,10 +111,6 @@ class Spooler:
 
     def wait(self) -> None:
         subprocess.run(["tsp", "-w", self.id], check=False, stdout=subprocess.DEVNULL)
-
-    def end(self) -> None:
-        subprocess.run(["tsp", "-k", self.id], check=False)
-        self.wait()
 
 
 class Nq:
@@ -134,10 +122,6 @@ class Nq:
     def wait(self) -> None:
         subprocess.run(["nq", "-w", self.id], check=False)
 
-    def end(self) -> None:
-        subprocess.run(["pkill", "-f", "sleep 60"], check=False)
-        self.wait()
-
 
 class Tmux:
     name = "tmux"
@@ -146,13 +130,10 @@ class Tmux:
         quiet("tmux", "new-session", "-d", "-s", "stays", "exec sleep 3600")
 
     def start(self, line: str) -> None:
-        quiet("tmux", "new-session", "-d", "-s", "bench", f"{line}; tmux wait-for -S done")
+        quiet("tmux", "new-session", "-d", "-s", "bench", f"sh -c {quote(line)}; tmux wait-for -S done")
 
     def wait(self) -> None:
         quiet("tmux", "wait-for", "done")
-
-    def end(self) -> None:
-        subprocess.run(["tmux", "kill-session", "-t", "bench"], check=False, stderr=subprocess.DEVNULL)
 
 
 class Supervisord:
@@ -187,9 +168,6 @@ class Supervisord:
         while "RUNNING" in subprocess.run([*self.control, "status"], capture_output=True, text=True).stdout:
             pass
 
-    def end(self) -> None:
-        quiet(*self.control, "stop", "job")
-
 
 def started(keeper: Keeper) -> float:
     """From the call until the command runs."""
@@ -223,7 +201,8 @@ def private(keeper: Keeper) -> tuple[float, float]:
     parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
     lines = Path(f"/proc/{parent}/smaps_rollup").read_text().splitlines()
     sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines[1:]}
-    keeper.end()
+    os.kill(int(pid), signal.SIGTERM)
+    keeper.wait()
     return sizes["Private_Clean"] + sizes["Private_Dirty"], sizes["Rss"]
 
 
