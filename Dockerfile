@@ -7,13 +7,15 @@ ARG S6_FLAVOUR=overlay
 FROM ${BASE} AS base
 ENV PATH=/command:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/execline/bin:/run/hermes/bin \
     LANG=C.UTF-8
-# The standard library without tests, documentation and development files. Byte code compiled at
-# installation stays: the first start of every command would pay for it otherwise.
+# openssh-client: for processes on other hosts. The standard library without tests, documentation and
+# development files. Byte code compiled at installation stays: the first start of every command would pay for it
+# otherwise.
 # hadolint ignore=DL3008
 RUN printf 'path-exclude=/usr/share/%s/*\n' doc man info locale lintian > /etc/dpkg/dpkg.cfg.d/hermes \
     && printf 'path-include=/usr/share/doc/*/copyright\n' >> /etc/dpkg/dpkg.cfg.d/hermes \
     && apt-get update \
-    && apt-get install -y --no-install-recommends python3-minimal libpython3-stdlib ca-certificates \
+    && apt-get install -y --no-install-recommends python3-minimal libpython3-stdlib ca-certificates openssh-client \
+    && chmod u-s,g-s /usr/lib/openssh/ssh-keysign /usr/bin/ssh-agent \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
 
 

@@ -64,6 +64,17 @@ def test_a_program_with_the_setuid_bit_is_debians_own(engine: Docker) -> None:
     assert not [path for path in found if path.startswith(("/opt", "/usr/local", "/etc"))]
 
 
+def test_processes_can_run_in_containers_and_on_hosts(engine: Docker) -> None:
+    assert look(engine, "ssh -V 2>&1").startswith("OpenSSH")
+    assert (
+        look(engine, "/opt/hermes/venv/bin/python -c 'import docker; print(docker.__name__)'") == "docker\n"
+    )
+
+
+def test_the_image_is_under_200_megabytes(client: docker.DockerClient) -> None:
+    assert client.images.get(IMAGE).attrs["Size"] < 200_000_000
+
+
 def test_every_subcommand_can_show_its_help(engine: Docker) -> None:
     script = """
         hermes --help >/dev/null || echo "--help: $?"
