@@ -9,6 +9,7 @@ import click
 from .context import print_table
 from .process_attach import attach
 from .process_context import (
+    ENVIRONMENTS,
     EXIT_INTERRUPTED,
     EXIT_REFUSED,
     EXIT_STILL_RUNNING,
@@ -25,7 +26,7 @@ from .process_log import log
 from .process_start import start
 
 if TYPE_CHECKING:
-    from hermes_cli.processes.registry import Registry
+    from hermes_cli.processes.environments import Environment
     from hermes_cli.processes.types import Listing
 
 _WIDEST_COMMAND = 60
@@ -43,7 +44,12 @@ _WIDEST_COMMAND = 60
     An ID may be cut to any beginning of it that is unique, four digits at least.
     """
 )
-def process() -> None:
+@click.option(
+    "--environment",
+    type=click.Choice(ENVIRONMENTS),
+    help="Where they run; if not said, where terminal.environment of the profile says.",
+)
+def process(environment: str | None) -> None:
     """Start, follow and end background processes. They outlive the gateway, this command and the terminal."""
 
 
@@ -53,15 +59,16 @@ def process() -> None:
 @click.option("--running", is_flag=True, help="Those that still run.")
 @verb
 def list_command(
-    registry: Registry, as_json: bool, session_key: str | None, task_id: str | None, running: bool
+    environment: Environment, as_json: bool, session_key: str | None, task_id: str | None, running: bool
 ) -> None:
     """List the processes, oldest first: running ones, and ended ones for half an hour."""
-    rows = registry.list(session_key=session_key, task_id=task_id)
+    rows = environment.list(session_key=session_key, task_id=task_id)
     if running:
         rows = [row for row in rows if row.status == "running"]
     if as_json:
-        print_answer({"processes": rows})
+        print_answer({"environment": environment.kind, "processes": rows})
         return
+    click.echo(f"environment: {environment.kind} ({plain_line(environment.name)})")
     print_table(("ID", "STATUS", "PID", "TIME", "COMMAND"), [_row(row) for row in rows])
 
 
@@ -69,11 +76,11 @@ def list_command(
 @id_argument
 @click.option("--cursor", type=click.IntRange(min=0), help="Show the output from this byte on.")
 @verb
-def poll(registry: Registry, as_json: bool, process_id: str, cursor: int | None) -> None:
+def poll(environment: Environment, as_json: bool, process_id: str, cursor: int | None) -> None:
     """Show how a process is and the end of its output, or what is new since a cursor."""
     from .status import duration
 
-    found = registry.poll(process_id, cursor)
+    found = environment.poll(process_id, cursor)
     if as_json:
         print_answer(found)
         return
@@ -92,17 +99,17 @@ def poll(registry: Registry, as_json: bool, process_id: str, cursor: int | None)
 @click.option("-x", "--exit-code", "own_code", is_flag=True, help="Exit with the command's own code.")
 @verb
 def wait(
-    registry: Registry, as_json: bool, process_id: str, timeout: float | None, own_code: bool
+    environment: Environment, as_json: bool, process_id: str, timeout: float | None, own_code: bool
 ) -> int | None:
     """Return when a process has ended, with the end of its output.
 
     The longest wait is 180 seconds, or TERMINAL_TIMEOUT; then it exits with 124, and the process goes on.
     """
     try:
-        found = registry.wait(process_id, timeout)
+        found = environment.wait(process_id, timeout)
     except KeyboardInterrupt:
         if as_json:
-            print_answer({"session_id": registry.find(process_id), "status": "interrupted"})
+            print_answer({"session_id": environment.find(process_id), "status": "interrupted"})
         return EXIT_INTERRUPTED
     if as_json:
         print_answer(found)
@@ -127,9 +134,9 @@ def wait(
     help="Between TERM and KILL.",
 )
 @verb
-def kill(registry: Registry, as_json: bool, process_id: str, grace: float) -> int | None:
+def kill(environment: Environment, as_json: bool, process_id: str, grace: float) -> int | None:
     """End a process and everything it started: TERM, after the grace time KILL."""
-    found = registry.kill(process_id, grace)
+    found = environment.kill(process_id, grace)
     if as_json:
         print_answer(found)
     elif found.status == "killed":

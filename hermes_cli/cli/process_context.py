@@ -1,4 +1,4 @@
-"""What the commands on processes share: the registry, ids and their completion, refusals, exit codes."""
+"""What the commands on processes share: the environment, ids and their completion, refusals, exit codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from .context import Context, json_option, pass_context, print_json
 
 if TYPE_CHECKING:
-    from hermes_cli.processes.registry import Registry
+    from hermes_cli.processes.environments import Environment
 
 EXIT_REFUSED = 1
 EXIT_STILL_RUNNING = 124
@@ -26,15 +26,21 @@ _LONGEST_LINE = 1 << 20
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
-def registry_of(context: Context) -> Registry:
-    """The processes of the chosen profile, whether its gateway runs or not."""
-    from hermes_cli.processes.profile import registry_of as of_home
+ENVIRONMENTS = ("local", "docker", "ssh")
 
-    return of_home(context.existing_home())
+
+def open_environment(context: Context) -> Environment:
+    """Where the processes of the chosen profile are, whether its gateway runs or not.
+
+    Raises `ConfigError`, and `EnvironmentUnusableError` where it is not configured.
+    """
+    from hermes_cli.processes.environments import open_environment as of_home
+
+    return of_home(context.existing_home(), _chosen(click.get_current_context()))
 
 
 def verb(command: Callable[..., int | None]) -> Callable[..., Any]:
-    """Make a command of `command(registry, as_json=…, …)`: with `--json`, and refusals as typed answers."""
+    """Make a command of `command(environment, as_json=…, …)`: with `--json`; refusals are typed answers."""
 
     @json_option
     @pass_context
@@ -42,12 +48,24 @@ def verb(command: Callable[..., int | None]) -> Callable[..., Any]:
     def run(context: Context, /, as_json: bool, **given: Any) -> int:
         from hermes_cli.processes.errors import ProcessError
 
+        environment = None
         try:
-            return command(registry_of(context), as_json=as_json, **given) or 0
+            environment = open_environment(context)
+            return command(environment, as_json=as_json, **given) or 0
         except ProcessError as error:
             return refused(error, as_json, given.get("process_id"))
+        finally:
+            if environment is not None:
+                environment.disconnect()
 
     return run
+
+
+def _chosen(ctx: click.Context | None) -> Any:
+    """What `hermes process --environment` says."""
+    while ctx is not None and "environment" not in ctx.params:
+        ctx = ctx.parent
+    return ctx.params["environment"] if ctx is not None else None
 
 
 def refused(error: Exception, as_json: bool, process_id: str | None) -> int:
@@ -76,17 +94,23 @@ def print_answer(value: Any) -> None:
 
 
 def complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The processes of the profile that begin with `incomplete`, the prefix `proc_` left out or not."""
+    """The processes of the profile that begin with `incomplete`, the prefix `proc_` left out or not.
+
+    Those of this machine: a key pressed for a completion opens no channel to a sandbox.
+    """
     import os
 
+    from hermes_cli.config import ConfigError, load_config
     from hermes_cli.home import Home
     from hermes_cli.processes.ids import PREFIX, is_id
 
     profile = ctx.find_root().params.get("profile")
     try:
         home = Home.of(profile) if profile else Home.of()
+        if (_chosen(ctx) or load_config(home).terminal.environment) != "local":
+            return []
         names = sorted(filter(is_id, os.listdir(home.processes)))  # noqa: PTH208 - names are all it takes
-    except OSError:
+    except (OSError, ConfigError):
         return []
     if incomplete and not PREFIX.startswith(incomplete[: len(PREFIX)]):
         names = [name.removeprefix(PREFIX) for name in names]

@@ -11,7 +11,7 @@ import click
 from .process_context import EXIT_REFUSED, id_argument, print_answer, verb
 
 if TYPE_CHECKING:
-    from hermes_cli.processes.registry import Registry
+    from hermes_cli.processes.environments import Environment
     from hermes_cli.processes.types import Wrote
 
 _AT_ONCE = 256 << 10
@@ -21,20 +21,20 @@ _AT_ONCE = 256 << 10
 @id_argument
 @click.argument("text", required=False)
 @verb
-def write(registry: Registry, as_json: bool, process_id: str, text: str | None) -> int:
+def write(environment: Environment, as_json: bool, process_id: str, text: str | None) -> int:
     """Write TEXT into a process's stdin as it is; without TEXT, all of this command's own stdin."""
     if text is not None:
-        return _say(registry.write(process_id, text.encode("utf-8", "surrogateescape")), as_json)
+        return _say(environment.write(process_id, text.encode("utf-8", "surrogateescape")), as_json)
     source = sys.stdin.fileno()
     found = None
     written = 0
     while data := os.read(source, _AT_ONCE):
-        found = registry.write(process_id, data)
+        found = environment.write(process_id, data)
         written += found.bytes_written
         if found.status != "ok":
             break
     if found is None:
-        found = registry.write(process_id, b"")
+        found = environment.write(process_id, b"")
     from dataclasses import replace
 
     return _say(replace(found, bytes_written=written), as_json)
@@ -44,17 +44,17 @@ def write(registry: Registry, as_json: bool, process_id: str, text: str | None) 
 @id_argument
 @click.argument("text", default="")
 @verb
-def submit(registry: Registry, as_json: bool, process_id: str, text: str) -> int:
+def submit(environment: Environment, as_json: bool, process_id: str, text: str) -> int:
     """Write TEXT into a process's stdin and press Enter. No TEXT is Enter alone."""
-    return _say(registry.submit(process_id, text), as_json)
+    return _say(environment.submit(process_id, text), as_json)
 
 
 @click.command()
 @id_argument
 @verb
-def close(registry: Registry, as_json: bool, process_id: str) -> None:
+def close(environment: Environment, as_json: bool, process_id: str) -> None:
     """Close a process's stdin, so that it reads the end of its input."""
-    found = registry.close(process_id)
+    found = environment.close(process_id)
     if as_json:
         print_answer(found)
     else:

@@ -20,10 +20,11 @@ from .process_context import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
+    from hermes_cli.processes.environments import Environment
     from hermes_cli.processes.lines import TimedLine
-    from hermes_cli.processes.registry import Registry
+    from hermes_cli.processes.recorded import Recorded
     from hermes_cli.processes.spool import Record
 
 _LOOK = 30.0
@@ -42,7 +43,7 @@ _LOOK = 30.0
 )
 @verb
 def log(
-    registry: Registry,
+    environment: Environment,
     as_json: bool,
     process_id: str,
     offset: int | None,
@@ -60,18 +61,16 @@ def log(
         raise click.UsageError("--raw shows bytes; it goes with neither --json nor --timestamps nor --stream")
     if follow and offset is not None:
         raise click.UsageError("-f begins with the last --limit lines; it goes without --offset")
-    if stream and registry.spec(process_id).pty:
+    if stream and environment.spec(process_id).pty:
         raise click.UsageError("on a terminal there is one stream alone; leave --stream out")
     if raw:
-        return _raw(registry, process_id, offset, limit, follow)
+        return _raw(environment, process_id, offset, limit, follow)
     if timestamps or stream:
-        return _timed(registry, process_id, offset, limit, follow, stream, timestamps, as_json)
+        return _timed(environment, process_id, offset, limit, follow, stream, timestamps, as_json)
     if follow:
-        from hermes_cli.processes.lines import start_of_last_lines
-
-        begin = start_of_last_lines(registry.look(process_id).spool, limit)
-        return follow_to_the_end(registry, process_id, begin, as_json=as_json)
-    page = registry.log(process_id, offset, limit)
+        begin = environment.beginning(process_id, limit).cursor
+        return follow_to_the_end(environment, process_id, begin, as_json=as_json)
+    page = environment.log(process_id, offset, limit)
     if as_json:
         print_answer(page)
     else:
@@ -82,18 +81,17 @@ def log(
 
 
 def follow_to_the_end(
-    registry: Registry, process_id: str, cursor: int, *, as_json: bool, started: bool = False
+    environment: Environment, process_id: str, cursor: int, *, as_json: bool, started: bool = False
 ) -> int:
     """Show the output from byte `cursor` on until the process ends; ^C leaves it be.
 
     `started`: by this very command, which then exits with the code that the process ended with.
     """
-    process_id = registry.find(process_id)
+    process_id = environment.find(process_id)
     ends_line = True
     try:
         while True:
-            end = registry.look(process_id).spool.end()
-            found = registry.poll(process_id, cursor)
+            found = environment.poll(process_id, cursor)
             cursor = found.cursor
             if found.dropped_bytes and not as_json:
                 click.echo(f"hermes: {found.dropped_bytes} bytes were dropped for the limit", err=True)
@@ -107,7 +105,7 @@ def follow_to_the_end(
             if found.status != "running" and not found.output:
                 break
             if found.status == "running":
-                registry.wait_for_output(process_id, max(end, cursor), _LOOK)
+                environment.wait_for_output(process_id, max(found.end_of_output, cursor), _LOOK)
     except KeyboardInterrupt:
         if started:
             click.echo(f"hermes: {process_id} goes on; 'hermes process log -f {process_id}'", err=True)
@@ -130,33 +128,29 @@ def follow_to_the_end(
     return exit_code_of(found.status, found.exit_code) if started else 0
 
 
-def _raw(registry: Registry, process_id: str, offset: int | None, limit: int, follow: bool) -> int:
+def _raw(environment: Environment, process_id: str, offset: int | None, limit: int, follow: bool) -> int:
     out = sys.stdout.buffer
-    kept = registry.look(process_id)
     if not follow:
-        page = kept.spool.page(offset, limit)
-        out.write(b"".join(line + b"\n" for line in page.lines))
+        out.write(b"".join(line + b"\n" for line in environment.raw_lines(process_id, offset, limit)))
         return 0
-    from hermes_cli.processes.lines import start_of_last_lines
-
-    cursor = start_of_last_lines(kept.spool, limit)
     try:
-        while True:
-            kept = registry.look(process_id)
-            chunk = kept.spool.read(cursor, 1 << 20)
-            out.write(chunk.data)
+        for page in _pages(environment, process_id, environment.beginning(process_id, limit).cursor):
+            out.write(page.data)
             out.flush()
-            cursor = chunk.end
-            if not chunk.data and kept.status.state != "running":
-                return 0
-            if not chunk.data:
-                registry.wait_for_output(process_id, cursor, _LOOK)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    return 0
+
+
+def _pages(environment: Environment, process_id: str, cursor: int) -> Iterator[Recorded]:
+    """What is written from byte `cursor` on, until the process ends."""
+    while not (page := environment.recorded(process_id, cursor, _LOOK)).is_all:
+        cursor = page.cursor
+        yield page
 
 
 def _timed(
-    registry: Registry,
+    environment: Environment,
     process_id: str,
     offset: int | None,
     limit: int,
@@ -169,13 +163,13 @@ def _timed(
 
     only = STREAMS[stream] if stream else None
     if not follow:
-        lines, total = _timed_page(registry, process_id, only, offset, limit)
+        lines, total = _timed_page(environment, process_id, only, offset, limit)
         if as_json:
             first = max(0, total - len(lines)) if offset is None else offset
             print_answer(
                 {
-                    "session_id": registry.find(process_id),
-                    "status": registry.look(process_id).status.state,
+                    "session_id": environment.find(process_id),
+                    "status": environment.poll(process_id).status,
                     "lines": [_line_fields(line) for line in lines],
                     "total_lines": total,
                     "offset": first,
@@ -185,7 +179,7 @@ def _timed(
             _print_line(line, timestamps)
         return 0
     try:
-        for line in _followed(registry, process_id, only, limit):
+        for line in _followed(environment, process_id, only, limit):
             if as_json:
                 _print_json_line(**_line_fields(line))
             else:
@@ -196,19 +190,18 @@ def _timed(
 
 
 def _timed_page(
-    registry: Registry, process_id: str, only: int | None, offset: int | None, limit: int
+    environment: Environment, process_id: str, only: int | None, offset: int | None, limit: int
 ) -> tuple[list[TimedLine], int]:
     """The wanted lines, and how many there are of this stream. What the limit dropped is not counted."""
     from collections import deque
 
     from hermes_cli.processes.lines import LineAssembler
 
-    kept = registry.look(process_id)
-    assembler = LineAssembler(registry.redactor(kept.spec), only)
+    assembler = LineAssembler(environment.redactor(environment.spec(process_id)), only)
     last = None if offset is None else offset + limit
     found: deque[TimedLine] = deque(maxlen=limit if last is None else last)
     total = 0
-    for records in _batches(kept.spool.records()):
+    for records in _batches(environment, process_id):
         for line in assembler.feed(records) if records else assembler.finish():
             total += 1
             if last is None or total <= last:
@@ -216,34 +209,25 @@ def _timed_page(
     return list(found)[offset or 0 :], total
 
 
-def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Records by the MiB, then an empty list: one look for secrets over many lines is a quick one."""
-    batch: list[Record] = []
-    size = 0
-    for record in records:
-        batch.append(record)
-        size += len(record.data)
-        if size >= 1 << 20:
-            yield batch
-            batch, size = [], 0
-    yield from ((batch, []) if batch else ([],))
-
-
-def _followed(registry: Registry, process_id: str, only: int | None, limit: int) -> Iterator[TimedLine]:
-    from hermes_cli.processes.lines import LineAssembler, end_of_records, start_of_last_lines
-
-    kept = registry.look(process_id)
-    assembler = LineAssembler(registry.redactor(kept.spec), only)
-    cursor = start_of_last_lines(kept.spool, limit)
-    while True:
-        kept = registry.look(process_id)
-        records = [record.behind(cursor) for record in kept.spool.records(cursor)]
-        yield from assembler.feed(records)
-        cursor = end_of_records(records, cursor)
-        if not records and kept.status.state != "running":
+def _batches(environment: Environment, process_id: str) -> Iterator[Sequence[Record]]:
+    """The records so far, then an empty list."""
+    cursor, end = 0, None
+    while end is None or cursor < end:
+        page = environment.recorded(process_id, cursor)
+        end = page.end_of_output if end is None else end
+        if not page.records:
             break
-        if not records:
-            registry.wait_for_output(process_id, cursor, _LOOK)
+        cursor = page.cursor
+        yield page.records
+    yield ()
+
+
+def _followed(environment: Environment, process_id: str, only: int | None, limit: int) -> Iterator[TimedLine]:
+    from hermes_cli.processes.lines import LineAssembler
+
+    assembler = LineAssembler(environment.redactor(environment.spec(process_id)), only)
+    for page in _pages(environment, process_id, environment.beginning(process_id, limit).cursor):
+        yield from assembler.feed(page.records)
     yield from assembler.finish()
 
 

@@ -12,7 +12,7 @@ import click
 from .process_context import plain_line, print_answer, verb
 
 if TYPE_CHECKING:
-    from hermes_cli.processes.registry import Registry
+    from hermes_cli.processes.environments import Environment
 
 _SIZE = re.compile(r"(\d{1,12})\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 _SHIFT = {"": 0, "k": 10, "m": 20, "g": 30}
@@ -64,7 +64,7 @@ class _Start(click.Command):
 
 @click.command(cls=_Start)
 @click.argument("line", required=False, nargs=-1)
-@click.option("--cwd", metavar="DIRECTORY", help="Where it runs; here, if not said.")
+@click.option("--cwd", metavar="DIRECTORY", help="Where it runs; here, if not said. In a sandbox its own.")
 @click.option("--pty", is_flag=True, help="Give it a terminal of its own.")
 @click.option(
     "--env", "settings", multiple=True, type=_Setting(), metavar="NAME[=VALUE]", help="Set a variable for it."
@@ -87,7 +87,7 @@ class _Start(click.Command):
 @click.option("--wait", "follow", is_flag=True, help="Show its output and wait for its end; ^C leaves it be.")
 @verb
 def start(
-    registry: Registry,
+    environment: Environment,
     as_json: bool,
     line: tuple[str, ...],
     cwd: str | None,
@@ -116,11 +116,11 @@ def start(
     if len(line) > 1:
         raise click.UsageError(f"put -- before the program, or quote the line: {' '.join(line)!r}")
     columns, rows = _terminal_size()
-    started = registry.start(
+    started = environment.start(
         StartRequest(
             command=line[0] if line else None,
             argv=argv,
-            cwd=_directory(cwd),
+            cwd=_directory(cwd) if environment.kind == "local" else cwd,
             environment=dict(settings),
             passthrough=passed,
             pty=pty,
@@ -138,7 +138,7 @@ def start(
     if follow:
         from .process_log import follow_to_the_end
 
-        return follow_to_the_end(registry, started.session_id, 0, as_json=as_json, started=True)
+        return follow_to_the_end(environment, started.session_id, 0, as_json=as_json, started=True)
     if as_json:
         print_answer(started)
     else:

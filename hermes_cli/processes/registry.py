@@ -229,6 +229,7 @@ class Registry:
             output=text.text,
             dropped_bytes=text.dropped,
             more=text.more,
+            end_of_output=text.end_of_output,
             exit_code=kept.status.exit_code,
             signal=kept.status.signal,
             reason=kept.status.reason or None,

@@ -28,7 +28,7 @@ from .errors import (
     StartError,
 )
 from .limits import Limits
-from .registry import Registry
+from .recorded import RecordingRegistry
 from .starting import check_directory
 from .types import Started, StartRequest
 from .waiting import wait_until
@@ -50,7 +50,7 @@ _START_PATIENCE = 10.0
 
 _Arguments = Mapping[str, Any]
 
-_CUT_OFF = frozenset({"wait", "wait_for_output", "collect_events"})
+_CUT_OFF = frozenset({"wait", "wait_for_output", "recorded", "collect_events"})
 """Verbs that only wait."""
 
 
@@ -59,7 +59,7 @@ class Server:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: RecordingRegistry,
         default_cwd: str,
         directory: Path,
         environment: Mapping[str, str],
@@ -81,6 +81,9 @@ class Server:
             "collect_events": self._collect_events,
             "spec": lambda arguments, _: wire.packed(registry.spec(**arguments)),
             "list": lambda arguments, _: [wire.packed(row) for row in registry.list(**arguments)],
+            "recorded": lambda arguments, _: registry.recorded(**arguments).packed(),
+            "beginning": self._beginning,
+            "raw_lines": self._raw_lines,
             "kill_all": lambda arguments, _: [wire.packed(one) for one in registry.kill_all(**arguments)],
         }
         for verb in ("poll", "log", "kill", "submit", "close"):
@@ -206,6 +209,13 @@ class Server:
     def _write(self, arguments: _Arguments, _: threading.Event) -> Any:
         return wire.packed(self._registry.write(arguments["given"], base64.b64decode(arguments["data"])))
 
+    def _beginning(self, arguments: _Arguments, _: threading.Event) -> Any:
+        found = self._registry.beginning(**arguments)
+        return {"cursor": found.cursor, "modes": base64.b64encode(found.modes).decode()}
+
+    def _raw_lines(self, arguments: _Arguments, _: threading.Event) -> Any:
+        return [base64.b64encode(line).decode() for line in self._registry.raw_lines(**arguments)]
+
     def _working_directory(self, arguments: _Arguments, _: threading.Event) -> Any:
         asked = arguments["asked"] or self._default_cwd
         if asked == "~" or asked.startswith("~/"):
@@ -226,7 +236,7 @@ def serve(source: BinaryIO, hello: Mapping[str, Any], directory: Path) -> None:
     home = os.path.expanduser("~")  # noqa: PTH111
     default_cwd = hello.get("workdir") or os.getcwd()  # noqa: PTH109
     environment = _own_environment()
-    registry = Registry(
+    registry = RecordingRegistry(
         directory,
         default_cwd=default_cwd,
         environment=environment,

@@ -175,6 +175,8 @@ class Polled:
     """Bytes between the given cursor and `output` that the cap has taken."""
     more: bool = False
     """There is more already: poll again at once."""
+    end_of_output: int = 0
+    """Bytes of output so far; those behind `cursor` may be the beginning of what is not whole yet."""
     exit_code: int | None = None
     signal: int | None = None
     reason: str | None = None

@@ -12,8 +12,9 @@ _ROOT = Path(__file__).resolve().parent.parent.parent.parent
 _PACKAGE = "hermes_cli"
 
 MODULES = (
-    *("collection", "control", "errors", "frames", "ids", "limits", "liveness", "news", "reading", "records"),
-    *("redaction", "registry", "rpc", "spool", "starting", "types", "waiting", "watching", "wire"),
+    *("collection", "control", "errors", "frames", "ids", "limits", "lines", "liveness", "modes", "news"),
+    *("reading", "recorded", "records", "redaction", "registry", "rpc", "spool", "starting", "types"),
+    *("waiting", "watching", "wire"),
 )
 """Of hermes_cli/processes: rpc, and everything that it and the keeper import. Standard library only."""
 

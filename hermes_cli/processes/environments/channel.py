@@ -60,6 +60,9 @@ class Channel:
         self._hello = hello
         self._lock = threading.Lock()
         self._connection: _Connection | None = None
+        self._opening: _Connection | None = None
+        self._closed = 0
+        """How often somebody let go of it."""
         self._failures = 0
         self._failure: EnvironmentUnusableError | None = None
 
@@ -83,6 +86,7 @@ class Channel:
         `KeeperUnreachableError` where it is not known what became of the request.
         """
         deadline = time.monotonic() + patience
+        closed = self._closed
         for attempt in itertools.count(1):
             connection = self._connected()
             try:
@@ -93,6 +97,8 @@ class Channel:
                         f"the channel to {self._name} broke while the {verb} was under way, and whether it "
                         "arrived is not known; look with poll before you try again"
                     ) from None
+                if self._closed != closed:
+                    raise EnvironmentUnusableError(f"the channel to {self._name} was let go of") from None
                 if attempt >= _TRIES or time.monotonic() >= deadline:
                     raise connection.cause() from None
             except FutureTimeoutError:
@@ -105,11 +111,12 @@ class Channel:
         raise AssertionError("never reached")
 
     def close(self) -> None:
-        """End the channel. What runs in the sandbox goes on; the next call connects again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        """End the channel, and what waits for an answer. What runs in the sandbox goes on; the next call
+        connects again."""
+        self._closed += 1
+        for connection in (self._opening, self._connection):
+            if connection is not None:
+                connection.close()
 
     def _connected(self) -> _Connection:
         failures = self._failures
@@ -120,20 +127,27 @@ class Channel:
                 raise self._failure  # somebody has tried while this thread waited
             if self._connection is not None:
                 self._connection.close()
+            self._connection = None
             try:
-                self._connection = _Connection(self._name, self._open(), self._hello())
+                self._opening = _Connection(self._name, self._open())
+                self._opening.begin(self._hello())
+                self._connection = self._opening
             except EnvironmentUnusableError as error:
-                self._connection = None
                 self._failures += 1
                 self._failure = error
                 raise
+            finally:
+                self._opening = None
             return self._connection
 
 
 class _Connection:
     """One transport, from its first line to its end."""
 
-    def __init__(self, name: str, transport: Transport, hello: Hello) -> None:
+    ready: Mapping[str, Any]
+    """What the sandbox said of itself."""
+
+    def __init__(self, name: str, transport: Transport) -> None:
         self._name = name
         self._transport = transport
         self._sending = threading.Lock()
@@ -143,6 +157,9 @@ class _Connection:
         self._no_python: str | None = None
         self.alive = True
         threading.Thread(target=self._read, name=f"hermes-{name}", daemon=True).start()
+
+    def begin(self, hello: Hello) -> None:
+        """Be served. Raises `EnvironmentUnusableError`."""
         try:
             self.ready = self._begin(hello)
         except BaseException:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from hermes_cli.processes.registry import Registry
+from hermes_cli.processes.recorded import RecordingRegistry
 from hermes_cli.processes.starting import check_directory
 
 from .interface import Kind
 
 
-class LocalEnvironment(Registry):
+class LocalEnvironment(RecordingRegistry):
     """The registry, with what an environment says of itself."""
 
     @property

@@ -16,6 +16,8 @@ from hermes_cli.processes.errors import StartError
 from hermes_cli.processes.ids import new_id
 from hermes_cli.processes.limits import Limits
 from hermes_cli.processes.news import News
+from hermes_cli.processes.recorded import Beginning, Recorded
+from hermes_cli.processes.redaction import Redactor
 from hermes_cli.processes.types import (
     Closed,
     Killed,
@@ -64,10 +66,11 @@ class RemoteEnvironment:
         self._kind: Kind = kind
         self._key = key
         self._limits = limits or Limits.from_environment()
+        self._secrets = tuple(secrets)
         hello = {
             "profile": profile,
             "workdir": workdir,
-            "secrets": sorted(secrets),
+            "secrets": sorted(self._secrets),
             "limits": asdict(self._limits),
         }
         self._channel = Channel(name, open_transport, lambda: hello)
@@ -127,6 +130,9 @@ class RemoteEnvironment:
     def spec(self, given: str, /) -> Spec:
         return self._answer(Spec, "spec", given=given)
 
+    def redactor(self, spec: Spec, /) -> Redactor:
+        return Redactor((*self._secrets, *spec.secrets))
+
     def poll(self, given: str, /, cursor: int | None = None) -> Polled:
         return self._answer(Polled, "poll", given=given, cursor=cursor)
 
@@ -145,6 +151,18 @@ class RemoteEnvironment:
     def wait_for_output(self, given: str, /, cursor: int, timeout: float) -> None:
         arguments = {"given": given, "cursor": cursor, "timeout": timeout}
         self._channel.call("wait_for_output", arguments, patience=_PATIENCE + timeout)
+
+    def recorded(self, given: str, /, cursor: int, timeout: float = 0.0) -> Recorded:
+        arguments = {"given": given, "cursor": cursor, "timeout": timeout}
+        return Recorded.unpacked(self._channel.call("recorded", arguments, patience=_PATIENCE + timeout))
+
+    def beginning(self, given: str, /, lines: int) -> Beginning:
+        found = self._call("beginning", given=given, lines=lines)
+        return Beginning(found["cursor"], base64.b64decode(found["modes"]))
+
+    def raw_lines(self, given: str, /, offset: int | None, limit: int) -> builtins.list[bytes]:
+        found = self._call("raw_lines", given=given, offset=offset, limit=limit)
+        return [base64.b64decode(line) for line in found]
 
     def kill(self, given: str, /, grace: float = 5.0) -> Killed:
         arguments = {"given": given, "grace": grace}

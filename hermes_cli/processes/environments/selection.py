@@ -27,14 +27,14 @@ def open_environment(home: Home, name: Kind | None = None) -> Environment:
     Nothing is connected yet. Raises `ConfigError`, and `EnvironmentUnusableError` where the configuration
     does not say which container or host.
     """
+    if name == "local":
+        return _local(home)
     from hermes_cli.config import load_config
 
     terminal = load_config(home).terminal
     kind = name or terminal.environment
     if kind == "local":
-        from .local import LocalEnvironment
-
-        return registry_of(home, LocalEnvironment)
+        return _local(home)
     return _docker(home, terminal.docker) if kind == "docker" else _ssh(home, terminal.ssh)
 
 
@@ -109,6 +109,12 @@ def discard_sandboxes(home: Home) -> int:
     removed = remove_containers(sandbox_identity(home).name)
     mark.unlink(missing_ok=True)
     return removed
+
+
+def _local(home: Home) -> Environment:
+    from .local import LocalEnvironment
+
+    return registry_of(home, LocalEnvironment)
 
 
 def _docker(home: Home, config: DockerConfig) -> Environment:

@@ -47,6 +47,12 @@ class Sandbox(Protocol):
     def environment(self, profile: str, **options: Any) -> Environment:
         """A client of its own. `options`: workdir, secrets, limits."""
 
+    def configuration(self) -> str:
+        """What config.yaml says of it."""
+
+    def path(self) -> str:
+        """The PATH for a program that is to reach it."""
+
     def sh(self, script: str) -> str:
         """What a shell there prints."""
 
@@ -75,6 +81,12 @@ class LocalSandbox:
             limits=options.get("limits"),
         )
 
+    def configuration(self) -> str:
+        return "terminal:\n  environment: local\n"
+
+    def path(self) -> str:
+        return os.environ["PATH"]
+
     def sh(self, script: str) -> str:
         return _output(["/bin/sh", "-c", script])
 
@@ -99,6 +111,12 @@ class DockerSandbox:
     def environment(self, profile: str, **options: Any) -> RemoteEnvironment:
         target = DockerTarget(profile, container=self.container, workdir=options.get("workdir"))
         return _remote(target.name, "docker", lambda: DockerTransport(target), profile, options)
+
+    def configuration(self) -> str:
+        return f"terminal:\n  environment: docker\n  docker:\n    container: {self.container}\n"
+
+    def path(self) -> str:
+        return os.environ["PATH"]
 
     def sh(self, script: str) -> str:
         return docker("exec", self.container, "/bin/sh", "-c", script)
@@ -141,6 +159,27 @@ class SshSandbox:
     def environment(self, profile: str, **options: Any) -> RemoteEnvironment:
         target = replace(self.target, **options.pop("target", {}))
         return _remote(target.name, "ssh", lambda: SshTransport(target), profile, options)
+
+    def configuration(self) -> str:
+        settings = {
+            "host": "127.0.0.1",
+            "user": getpass.getuser(),
+            "port": self.port,
+            "identity_file": self.directory / "user",
+            "workdir": self.directory,
+        }
+        lines = "".join(f"    {name}: {value}\n" for name, value in settings.items())
+        return f"terminal:\n  environment: ssh\n  ssh:\n{lines}"
+
+    def path(self) -> str:
+        """With an ssh that knows this host, as the user's own known_hosts would say."""
+        directory = self.directory / "bin"
+        directory.mkdir(exist_ok=True)
+        program = directory / "ssh"
+        known = f"-o UserKnownHostsFile={self.directory}/known_hosts -o GlobalKnownHostsFile=none"
+        program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} {known} "$@"\n')
+        program.chmod(0o755)
+        return f"{directory}:{os.environ['PATH']}"
 
     def sh(self, script: str) -> str:
         return _output(["/bin/sh", "-c", script])

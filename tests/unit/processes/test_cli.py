@@ -74,7 +74,7 @@ def test_a_process_goes_through_every_verb(hermes: Run) -> None:
         "output_preview",
     }
     assert wanted <= row.keys()
-    assert answer(hermes("list", "--json", "--task", "t")) == {"processes": []}
+    assert answer(hermes("list", "--json", "--task", "t")) == {"environment": "local", "processes": []}
     assert answer(hermes("write", "--json", short, "a b"))["bytes_written"] == 3
     assert hermes("write", short, stdin=None, input=" c").returncode == 0
     assert answer(hermes("submit", "--json", short, " d"))["status"] == "ok"

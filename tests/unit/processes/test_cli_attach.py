@@ -14,8 +14,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from hermes_cli.cli.process_terminal import DetachKeys, ModeTracker
+from hermes_cli.cli.process_terminal import DetachKeys
 from hermes_cli.home import Home
+from hermes_cli.processes.modes import ModeTracker
 from hermes_cli.processes.profile import registry_of
 from hermes_cli.processes.registry import Registry
 from hermes_cli.processes.types import StartRequest
