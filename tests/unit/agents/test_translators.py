@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes_cli.agents.command import CommandAgent, LineTranslator
+from hermes_cli.agents.shell import ShellAgent
 from hermes_cli.agents.text import TextTranslator
 from hermes_cli.agents.types import Ended
+from hermes_cli.processes.starting import command_line
+from hermes_cli.runs.errors import BadRequestError
 from hermes_cli.runs.types import NewEvent, RunRequest
 
 EXITED = Ended("exited", 0, None, "")
@@ -95,3 +100,56 @@ def test_the_message_is_one_argument_whatever_is_in_it() -> None:
     assert CommandAgent(("agent", "{message}", "-v")).process(request, "/w").argv == ("agent", message, "-v")
     started = CommandAgent(("agent",), "stdin").process(request, "/w")
     assert (started.argv, started.stdin) == (("agent",), "open")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"type": "tool", "text": "\\ud800"}',
+        '{"type": "tool", "n": NaN}',
+        '{"type": "tool", "n": 1e999}',
+        '{"type": "tool", "n": ' + "[" * 900 + "]" * 900 + "}",
+        '{"type": "tool", "n": ' + "[" * 5000 + "]" * 5000 + "}",
+        '{"type": "delta", "text": 5}',
+        '{"type": "approval_requested"}',
+        '{"type": "tool\\n\\ndata: {}"}',
+        '{"type": " "}',
+    ],
+)
+def test_what_could_not_be_written_or_would_mislead_is_text(line: str) -> None:
+    (event,) = LineTranslator({}).feed(line + "\n")
+    assert (event.type, event.payload["text"]) == ("delta", line + "\n")
+    msgspec.json.encode(event)
+
+
+def test_a_wide_object_is_an_event_whatever_its_brackets() -> None:
+    line = '{"type": "table", "rows": [' + ", ".join('{"a": [1]}' for _ in range(500)) + "]}"
+    (event,) = LineTranslator({}).feed(line + "\n")
+    assert (event.type, len(event.payload["rows"])) == ("table", 500)
+
+
+def test_a_line_that_lost_its_middle_is_no_event() -> None:
+    translator = LineTranslator({})
+    events = translator.feed('{"type": "tool", "a": "')
+    events += translator.gap()
+    events += translator.feed('b"}\n{"type": "tool"}\n')
+    assert told(events) == [("delta", {"text": '{"type": "tool", "a": "b"}\n'}), ("tool", {})]
+
+
+@pytest.mark.parametrize("message", ["", "  \n", "echo \0", "echo \ud800", "x" * (128 << 10)])
+def test_a_message_that_no_shell_can_be_given_is_refused_at_once(message: str) -> None:
+    with pytest.raises(BadRequestError):
+        ShellAgent().process(RunRequest(message=message), "/w")
+
+
+def test_a_message_that_begins_with_a_dash_is_a_command_and_no_option() -> None:
+    request = ShellAgent().process(RunRequest(message="-c"), "/w")
+    argv, _ = command_line(request)
+    result = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert result.returncode == 127
+    assert "-c" in result.stderr
+
+
+def test_a_profile_without_a_command_refuses() -> None:
+    with pytest.raises(BadRequestError, match="no command"):
+        CommandAgent(()).process(RunRequest(message="x"), "/w")

@@ -11,9 +11,12 @@ import pytest
 
 from hermes_cli.runs.errors import (
     BadCursorError,
+    BadRequestError,
+    JournalConflictError,
     KeyReusedError,
     NoSuchRunError,
     NoSuchSessionError,
+    QueueFullError,
     RunEndedError,
     SessionBusyError,
     StoreError,
@@ -202,3 +205,59 @@ def test_every_earlier_version_becomes_this_one(tmp_path: Path, version: int) ->
     assert old.pragma("user_version") == VERSION == len(MIGRATIONS)
     old.close()
     new.close()
+
+
+def test_events_of_a_long_run_are_removed_in_small_steps(store: Store, clock: Clock) -> None:
+    run, _ = store.append(begin(store), [DELTA] * 100)
+    store.append(run, [END])
+    clock.now += 100
+    steps = 0
+    while store.expire_events(clock.now, limit=30):
+        steps += 1
+        assert store.check() == []
+    assert (steps, numbers(store, "run_1"), store.snapshot("run_1")) == (4, [101], "x" * 100)
+    second, _ = store.append(begin(store, "run_2"), [DELTA] * 100)
+    store.append(second, [END])
+    clock.now += 100
+    steps = 0
+    while store.remove_runs(clock.now, limit=30):
+        steps += 1
+        assert store.check() == []
+    assert store.runs(limit=9) == []
+    assert steps >= 4
+
+
+def test_a_page_anywhere_and_what_is_open_are_found_by_an_index(store: Store) -> None:
+    """A store of a million events answers as one of ten."""
+    for query in (
+        "SELECT body FROM events WHERE run = 1 AND seq > 5 ORDER BY seq LIMIT 9",
+        "SELECT id, record, request FROM runs WHERE terminal IS NULL ORDER BY n",
+        "SELECT n, id, snapshot IS NULL FROM runs WHERE ended_at < 5 AND first_seq < last_seq LIMIT 1",
+        "SELECT id FROM runs WHERE session = 's' AND terminal IS NULL LIMIT 1",
+        "DELETE FROM idempotency WHERE run = 5",
+    ):
+        plan = [row[3] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert all("USING" in line or "SEARCH" in line for line in plan), (query, plan)
+
+
+def test_a_run_that_is_not_as_it_was_believed_to_be_is_not_written(store: Store) -> None:
+    run = begin(store)
+    store.append(run, [DELTA])
+    with pytest.raises(JournalConflictError, match="1 events"):
+        store.append(run, [DELTA])
+    assert numbers(store, "run_1") == [1]
+
+
+def test_a_queue_has_a_limit_but_a_known_key_is_answered(store: Store) -> None:
+    request = RunRequest(message="hello")
+    begin(store, key="k")
+    wanted = {"agent": "shell", "on_conflict": "queue", "queue_limit": 1, "new_session_id": "s"}
+    with pytest.raises(QueueFullError):
+        store.create_run("run_2", request, **wanted)  # type: ignore[arg-type]
+    known, new = store.create_run("run_3", request, key="k", **wanted)  # type: ignore[arg-type]
+    assert (known.run_id, new) == ("run_1", False)
+
+
+def test_an_unknown_status_is_refused_rather_than_ignored(store: Store) -> None:
+    with pytest.raises(BadRequestError, match="no status"):
+        store.runs(statuses=["done"], limit=9)
