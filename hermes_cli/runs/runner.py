@@ -179,6 +179,8 @@ class Runner:
     async def cancel(self, run_id: str) -> ControlResult:
         """Ask a run to end, down to its last descendant. Twice is harmless."""
         if run_id in self._queue:
+            if self._draining:
+                raise DrainingError("this gateway is shutting down; ask the next one")
             fields = {"cancel_requested_at": self.clock()}
             return await self._end_queued(run_id, Verdict("cancelled", "before it began", fields))
         execution = self._executions.get(run_id)
@@ -329,6 +331,8 @@ class Runner:
             logger.error("run %s could not be followed any further: %s", run.run_id, error, exc_info=error)
         if not self._draining:
             self._tails.pop(run.run_id, None)
+        if run.terminal_state is None:
+            execution.tail.release()
         if run.terminal_state is not None:
             self.on_end(run)
         self._move()

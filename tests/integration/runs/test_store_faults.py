@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hermes_cli.runs.errors import LeaseHeldError, StoreError
+from hermes_cli.service_manager.process_identity import Process
 
 from .harness import assert_store_sound, assert_whole, house, text_of, wait_for
 
@@ -95,8 +96,6 @@ def test_the_runs_of_a_living_gateway_are_not_taken_over(home: Path) -> None:
     async def scene() -> None:
         another = await asyncio.create_subprocess_exec("sleep", "100")
         try:
-            from hermes_cli.service_manager.process_identity import Process
-
             one = Process.of(another.pid)
             lease = f"{one.pid}-{one.start}-{one.boot}"
             async with house(home, lease=lease) as here:
@@ -115,6 +114,49 @@ def test_the_runs_of_a_living_gateway_are_not_taken_over(home: Path) -> None:
             assert (home / "counter").read_text() == "ran\n"
 
     asyncio.run(scene())
+
+
+def test_a_gateway_whose_runs_were_taken_over_writes_no_more_and_the_other_tells_all(home: Path) -> None:
+    async def scene() -> None:
+        async with house(home, lease="1-1-x") as here:
+            run = await here.submit(f"echo up; while [ ! -e {home}/gate ]; do sleep 0.01; done; echo down")
+            begun = await here.until(run.run_id, lambda run: run.output_cursor > 0)
+            tail = here.runner.tail(run.run_id)
+            assert tail is not None
+            async with house(home) as other:
+                (home / "gate").touch()
+                assert (await other.ended(run.run_id)).status == "completed"
+                events = await other.events(run.run_id)
+                assert_whole(events)
+                assert text_of(events) == "up\ndown\n"
+            assert not await tail.more(tail.last_seq, 10.0), "who followed the first is let go"
+            assert tail.last_seq == begun.last_seq
+            with pytest.raises(StoreError, match="taken over"):
+                await here.submit("echo more")
+
+    asyncio.run(scene())
+
+
+def test_a_gateway_with_runs_says_so_now_and_then(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hermes_cli.runs.runner._BEAT", 0.05)
+
+    async def scene() -> None:
+        async with house(home) as here:
+            run = await here.submit("echo up; sleep 100")
+            await here.until(run.run_id, lambda run: run.output_cursor > 0)
+            beats: set[float] = set()
+            while len(beats) < 3:
+                lease = await here.journal.read(lambda store: store.lease())
+                assert lease is not None
+                assert lease.holder == begun_by
+                beats.add(lease.beat_at)
+                await asyncio.sleep(0.01)
+            await here.runner.cancel(run.run_id)
+            await here.ended(run.run_id)
+
+    own = Process.of(os.getpid())
+    begun_by = f"{own.pid}-{own.start}-{own.boot}"
+    asyncio.run(asyncio.wait_for(scene(), 15.0))
 
 
 def test_a_finished_process_is_kept_until_its_run_has_told_it(home: Path) -> None:
