@@ -41,6 +41,8 @@ COMMANDS = {
     "main": Lazy("watch:main", "Print a summary, then each supervision event in plain words."),
     "process": Lazy("process:process", "Start, follow and end background processes."),
     "profile": Lazy("profile:profile", "Create, delete, list, show and rename profiles."),
+    "run": Lazy("run:run", "Start, follow and end runs of the profile's agent."),
+    "session": Lazy("session:session", "List, show and delete conversations."),
     "status": Lazy("status:status", "Show what every service is meant to do and does."),
     "up": Lazy("container:up", "Start the Hermes container on this host."),
     "upgrade": Lazy("container:upgrade", "Replace the Hermes container by a newer image; its volume stays."),

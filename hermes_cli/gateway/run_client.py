@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from hermes_cli.home import Home
+
 from .client import Answer, GatewayAnswerError, GatewayClient, GatewayUnreachableError
 from .run_api import (
     Controlled,
@@ -47,6 +49,11 @@ class RunClient:
 
     def __init__(self, gateway: GatewayClient) -> None:
         self._gateway = gateway
+
+    @property
+    def home(self) -> Home:
+        """The profile's, whose gateway is asked."""
+        return self._gateway.home
 
     # Runs
 

@@ -70,6 +70,11 @@ class Reader:
     def cursor(self) -> str:
         return f"{self.run_id}:{self.after}"
 
+    @property
+    def released(self) -> bool:
+        """This gateway hears of no more: another follows the run, or will."""
+        return self._tail is not None and self._tail.released
+
     async def take(self, limit: int) -> list[bytes]:
         """At most `limit` events that are there; empty where there is nothing new. Raises `RunError`."""
         limit = min(limit, _AT_ONCE)
@@ -130,11 +135,12 @@ async def next_page(reader: Reader, limit: int, wait: float) -> Page:
     deadline = loop.time() + min(wait, LONGEST_WAIT)
     events: list[bytes] = []
     while True:
+        released = reader.released
         events = await reader.take(limit)
         if events or reader.ended or service.draining.is_set() or reader.gone.is_set():
             break
         left = deadline - loop.time()
-        if left <= 0:
+        if left <= 0 or released:
             break
         await reader.wait(left)
     size = sum(map(len, events))
@@ -160,10 +166,11 @@ async def event_frames(reader: Reader) -> AsyncIterator[bytes]:
     service = reader._service
     service.readers += 1
     try:
-        while True:
+        while not reader.gone.is_set():
             if service.draining.is_set():
                 yield frame("closed", _text({"reason": "draining", "cursor": reader.cursor}))
                 return
+            released = reader.released
             events = await reader.take(_AT_ONCE)
             for piece in _pieces(events):
                 yield piece
@@ -171,6 +178,9 @@ async def event_frames(reader: Reader) -> AsyncIterator[bytes]:
                 run = await reader._runner.get(reader.run_id)
                 told = {"run_id": run.run_id, "status": run.status, "cursor": reader.cursor}
                 yield frame("end", _text(told))
+                return
+            if not events and released:
+                yield frame("closed", _text({"reason": "taken over", "cursor": reader.cursor}))
                 return
             if not events and not await reader.wait(HEARTBEAT):
                 yield ALIVE

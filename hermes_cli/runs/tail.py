@@ -19,7 +19,8 @@ class Tail:
         """Events before this index of the list are gone; they are cut off now and then, many at once."""
         self._size = 0
         self._changed = asyncio.Event()
-        self._released = False
+        self.released = False
+        """This gateway will hear of no more."""
         self.ended = False
 
     @property
@@ -48,7 +49,7 @@ class Tail:
         """Wait until there is an event behind number `seq`, or the run has ended; False past `timeout`."""
         deadline = asyncio.get_running_loop().time() + timeout
         while self.last_seq <= seq and not self.ended:
-            if self._released:
+            if self.released:
                 return False
             changed = self._changed
             try:
@@ -60,7 +61,7 @@ class Tail:
 
     def release(self) -> None:
         """End every wait: this gateway will hear of no more."""
-        self._released = True
+        self.released = True
         self._wake()
 
     def _wake(self) -> None:

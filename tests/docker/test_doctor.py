@@ -174,8 +174,8 @@ def test_completion_knows_the_profiles(box: Box) -> None:
         assert "_HERMES_COMPLETE" in box.hermes("completion", shell).ok()
 
 
-def test_chat_says_what_is_missing_and_exits_78(box: Box) -> None:
-    done = box.hermes("chat", "-q", "hello")
-    assert done.code == 78
+def test_chat_says_how_to_start_the_gateway_that_it_needs(box: Box) -> None:
+    done = box.hermes("-p", "plain", "chat", "-q", "hello")
+    assert done.code == 1
     assert len(done.err.splitlines()) == 1
-    assert "no agent is configured" in done.err
+    assert "'hermes -p plain gateway start' starts it" in done.err

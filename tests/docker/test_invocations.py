@@ -129,9 +129,9 @@ def test_an_option_alone_is_given_to_hermes(engine: Docker) -> None:
     assert engine.cli(command=("-p", "default", "profile", "list")).code == 0
 
 
-def test_chat_says_in_one_sentence_that_no_agent_is_configured(engine: Docker) -> None:
+def test_chat_says_in_one_sentence_that_no_gateway_runs(engine: Docker) -> None:
     done = engine.cli(command=("chat", "-q", "hello there"))
-    assert done.code == 78
+    assert done.code == 1
     assert done.out == ""
     assert done.err.startswith("hermes: ")
     assert len(done.err.strip().splitlines()) == 1

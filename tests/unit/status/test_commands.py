@@ -141,12 +141,13 @@ def test_watch_shows_the_table_only(root: Path) -> None:
     assert done.returncode == 2
 
 
-def test_chat_says_in_one_sentence_what_is_missing(root: Path) -> None:
-    done = hermes("-p", "coder", "chat", "-q", "hello")
-    assert done.returncode == 78
+@pytest.mark.parametrize("words", [("chat", "-q", "hello"), ("run", "list"), ("session", "list")])
+def test_without_a_gateway_one_sentence_says_how_to_start_it(root: Path, words: tuple[str, ...]) -> None:
+    done = hermes("-p", "coder", *words)
+    assert done.returncode == 1
+    assert done.stdout == ""
     assert done.stderr == (
-        "hermes: no agent is configured for the profile coder: "
-        "this version keeps gateways up but executes no runs yet\n"
+        "hermes: the gateway of coder is not running; 'hermes -p coder gateway start' starts it\n"
     )
 
 

@@ -1,0 +1,136 @@
+"""What the commands on runs and sessions share: the client, refusals, words for states, exit codes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .context import Context, json_option, pass_context, print_json
+from .process_context import plain_line
+
+if TYPE_CHECKING:
+    from hermes_cli.gateway.run_api import Controlled, RunView
+    from hermes_cli.gateway.run_client import RunClient
+    from hermes_cli.home import Home
+
+EXIT_REFUSED = 1
+EXIT_EXPIRED = 124
+"""As timeout(1) has it."""
+EXIT_UNKNOWN_END = 125
+"""What executed the run is gone, and nobody knows how it ended."""
+EXIT_CANCELLED = 130
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def client_of(context: Context) -> RunClient:
+    """Asks the chosen profile's gateway."""
+    from hermes_cli.gateway.client import GatewayClient
+
+    return GatewayClient(context.existing_home()).runs
+
+
+def verb(command: Callable[..., int | None]) -> Callable[..., Any]:
+    """Make a command of `command(client, as_json=…, …)`: with `--json`, and refusals as typed answers."""
+
+    @json_option
+    @pass_context
+    @functools.wraps(command)
+    def run(context: Context, /, as_json: bool, **given: Any) -> int:
+        from hermes_cli.gateway.client import GatewayAnswerError, GatewayUnreachableError
+
+        try:
+            return command(client_of(context), as_json=as_json, **given) or 0
+        except GatewayUnreachableError:
+            return refused(no_gateway(context.home), "no_gateway", as_json)
+        except GatewayAnswerError as error:
+            return refused(plain_line(error.detail), error.code, as_json, error.problem)
+
+    return run
+
+
+def no_gateway(home: Home) -> str:
+    """What to say where no gateway answers: one sentence with the next step."""
+    from hermes_cli.gateway.naming import command_for
+
+    command = command_for(home.profile)
+    return f"the gateway of {home.profile} is not running; '{command} gateway start' starts it"
+
+
+def refused(message: str, code: str, as_json: bool, problem: Mapping[str, Any] | None = None) -> int:
+    """Say why not, as JSON or as a sentence; the exit code. `problem`: all that the gateway said."""
+    if as_json:
+        print_json({**(problem or {}), "status": "error", "code": code, "message": message})
+    else:
+        click.echo(f"hermes: {message}", err=True)
+    return EXIT_REFUSED
+
+
+def run_argument(command: CommandT) -> CommandT:
+    """Add the argument ID, passed as `run_id: str`."""
+    return click.argument("run_id", metavar="ID", shell_complete=complete_run)(command)
+
+
+def session_argument(command: CommandT) -> CommandT:
+    """Add the argument ID, passed as `session_id: str`."""
+    return click.argument("session_id", metavar="ID", shell_complete=complete_session)(command)
+
+
+def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """The latest runs that begin with `incomplete`, the prefix `run_` left out or not."""
+    return _completed(ctx, incomplete, "run_", lambda client: [run.run_id for run in client.recent()])
+
+
+def complete_session(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """As `complete_run`, of sessions."""
+    return _completed(ctx, incomplete, "ses_", lambda client: [one.session_id for one in client.sessions()])
+
+
+def controlled(answer: Controlled, run_id: str, as_json: bool) -> int:
+    """Say what became of a control; the exit code."""
+    if as_json:
+        print_json(answer)
+    elif answer.accepted:
+        click.echo(f"{run_id}: {plain_line(answer.safe_message)}.")
+    else:
+        click.echo(f"hermes: {plain_line(answer.safe_message)}", err=True)
+    return 0 if answer.accepted else EXIT_REFUSED
+
+
+def state_in_words(run: RunView) -> str:
+    """`running`, `failed 3`, `interrupted (the container restarted)`, `running, stalled`."""
+    words: str = run.status
+    if run.status == "failed" and run.exit_code is not None:
+        words = f"{words} {run.exit_code}"
+    if run.stalled:
+        words = f"{words}, stalled"
+    return f"{words} ({plain_line(run.reason)})" if run.reason else words
+
+
+def exit_code_of(status: str, exit_code: int | None) -> int:
+    """The code to exit with for a run that has ended so."""
+    if status == "completed":
+        return 0
+    if status == "failed":
+        return exit_code or EXIT_REFUSED
+    return {"cancelled": EXIT_CANCELLED, "expired": EXIT_EXPIRED}.get(status, EXIT_UNKNOWN_END)
+
+
+def _completed(
+    ctx: click.Context, incomplete: str, prefix: str, ask: Callable[[RunClient], list[str]]
+) -> list[str]:
+    from hermes_cli.gateway.client import GatewayClient
+    from hermes_cli.home import Home, HomeError
+
+    profile = ctx.find_root().params.get("profile")
+    try:
+        home = Home.of(profile) if profile else Home.of()
+        names = ask(GatewayClient(home, timeout=1.0).runs)
+    except (HomeError, ValueError):
+        return []
+    if incomplete and not prefix.startswith(incomplete[: len(prefix)]):
+        names = [name.removeprefix(prefix) for name in names]
+    return [name for name in names if name.startswith(incomplete)]
