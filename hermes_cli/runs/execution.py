@@ -340,18 +340,17 @@ class Execution:
             events.append(NewEvent(type="output_dropped", payload={"dropped_bytes": polled.dropped_bytes}))
         if polled.output:
             events += self._translator.feed(polled.output)
+        fields = {"translator": self._translator.state, "output_cursor": polled.cursor, "began": True}
         if polled.cursor != self._cursor:
             self._heard = asyncio.get_running_loop().time()
+            if self.run.stalled_since is not None:
+                events.insert(0, NewEvent(type="resumed"))
+                fields["stalled_since"] = None
         self._cursor = polled.cursor
-        fields = {"translator": self._translator.state, "output_cursor": polled.cursor, "began": True}
         return Change(events, fields)
 
     async def _tell(self, polled: Polled) -> None:
-        before = self._cursor
         events, fields = self._events_of(polled)
-        if self.run.stalled_since is not None and self._cursor != before:
-            events.insert(0, NewEvent(type="resumed"))
-            fields["stalled_since"] = None
         # Without an event there is nothing to write: another gateway would read on from where the last was.
         if events:
             await self._persist(lambda run: Change(events, fields))

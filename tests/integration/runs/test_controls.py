@@ -238,6 +238,11 @@ def test_silence_is_said_once_and_its_end_too(home: Path) -> None:
             assert (ended.status, ended.stalled_since) == ("completed", None)
             types = [event["type"] for event in await here.events(run.run_id)]
             assert types == ["started", "delta", "stalled", "resumed", "delta", "completed"]
+            # The last words and the end may be seen in one look: the silence is over all the same.
+            last = await here.submit("sleep 0.6; echo b")
+            await here.ended(last.run_id)
+            types = [event["type"] for event in await here.events(last.run_id)]
+            assert types == ["started", "stalled", "resumed", "delta", "completed"]
 
     asyncio.run(scene())
 
