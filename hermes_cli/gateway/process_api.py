@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,8 @@ from hermes_cli.processes.types import (
 )
 
 Size = Annotated[int, Meta(ge=1, le=65535)]
+EnvironmentName = Literal["local", "docker", "ssh"]
+ENVIRONMENTS: tuple[str, ...] = get_args(EnvironmentName)
 Seconds = Annotated[float, Meta(ge=0, le=600)]
 
 
@@ -38,8 +40,11 @@ class StartBody(Body):
     argv: list[str] | None = None
     """A program and its arguments, without a shell."""
     cwd: str | None = None
-    """Absolute; the profile's home where there is none."""
-    environment: dict[str, str] = {}
+    """Absolute; the profile's home where there is none, in a sandbox its own directory."""
+    environment: EnvironmentName | None = None
+    """Where it runs; the profile's where there is none."""
+    env: dict[str, str] = {}
+    """Variables that are set for it."""
     passthrough: list[str] = []
     """Names of variables passed on although they are secrets."""
     shell: str | None = None
@@ -63,7 +68,7 @@ class StartBody(Body):
             command=self.command,
             argv=None if self.argv is None else tuple(self.argv),
             cwd=self.cwd,
-            environment=self.environment,
+            environment=self.env,
             passthrough=tuple(self.passthrough),
             shell=self.shell,
             pty=self.pty,
@@ -121,6 +126,7 @@ class AcknowledgeBody(Body, kw_only=True):
 
 
 class Processes(msgspec.Struct, kw_only=True):
+    environment: EnvironmentName
     processes: list[Listing]
 
 

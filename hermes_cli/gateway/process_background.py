@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .process_service import ProcessService
 
 if TYPE_CHECKING:
     from hermes_cli.processes.changes import Subscription
+    from hermes_cli.processes.environments import Kind
+
+    from .process_sandboxes import SandboxEvents
 
 logger = logging.getLogger("hermes.gateway")
 
@@ -35,6 +40,11 @@ class ProcessKeeping:
         """When, by the clock, a silence ends and somebody is to be told."""
         self._new = True
         self._task: asyncio.Task[None] | None = None
+        self._sandboxes: dict[str, SandboxEvents] = {}
+        self._taken = False
+        """Events of a sandbox have come."""
+        self._unusable: set[str] = set()
+        """Sandboxes in use that the configuration does not have."""
 
     def start(self) -> None:
         """Look now, and from now on."""
@@ -44,6 +54,8 @@ class ProcessKeeping:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        for events in self._sandboxes.values():
+            events.stop()
 
     async def _run(self) -> None:
         service = self._service
@@ -52,7 +64,7 @@ class ProcessKeeping:
         except OSError as error:
             logger.error("%s cannot be made: %s", service.home.processes, error.strerror)
         with service.changes.subscribe() as subscription:
-            subscription.add(service.home.processes, lambda name: name.startswith("proc_"))
+            subscription.add(service.home.processes, _begins)
             settled = False
             while True:
                 subscription.changed.clear()
@@ -68,6 +80,9 @@ class ProcessKeeping:
     async def _look(self, subscription: Subscription) -> None:
         service = self._service
         ids = service.ids()
+        for kind in service.sandboxes_in_use():
+            if kind not in self._sandboxes:
+                await self._follow(kind, subscription)
         for name in ids:
             subscription.add(service.home.processes / name, _TELLING.__contains__)
         now = time.monotonic()
@@ -78,11 +93,57 @@ class ProcessKeeping:
                 self._cleaned_at = now
                 await service.quick(registry.clean)
         silence_over = self._deadline is not None and time.time() >= self._deadline
-        if service.has_news() or silence_over or (self._new and service.outbox_is_young(_LONGEST_SILENCE)):
+        taken, self._taken = self._taken, False
+        if (
+            taken
+            or service.has_news()
+            or silence_over
+            or (self._new and service.outbox_is_young(_LONGEST_SILENCE))
+        ):
             outbox = await service.outbox()
             await service.quick(outbox.collect)
             self._deadline = await service.quick(outbox.deadline)
         self._new = False
+
+    async def _follow(self, kind: Kind, subscription: Subscription) -> None:
+        """Take the events of a sandbox from now on, until nothing runs there."""
+        from hermes_cli.processes.errors import EnvironmentUnusableError
+
+        from .process_sandboxes import SandboxEvents
+
+        loop = asyncio.get_running_loop()
+
+        def taken() -> None:
+            self._taken = True
+            subscription.changed.set()
+
+        def over() -> None:
+            del self._sandboxes[kind]
+            subscription.changed.set()  # somebody may have started more meanwhile
+
+        def on_loop(call: Callable[[], None]) -> Callable[[], None]:
+            def tell() -> None:
+                with contextlib.suppress(RuntimeError):  # the gateway has ended
+                    loop.call_soon_threadsafe(call)
+
+            return tell
+
+        try:
+            environment = (await self._service.place(kind)).environment
+        except EnvironmentUnusableError as error:
+            # Its configuration was taken out: a gateway that has it again takes the events.
+            if kind not in self._unusable:
+                logger.warning("events of processes are not taken: %s", error)
+            self._unusable.add(kind)
+            return
+        outbox = await self._service.outbox()
+        self._sandboxes[kind] = SandboxEvents(
+            self._service.home.processes,
+            environment,
+            outbox,
+            when_taken=on_loop(taken),
+            when_over=on_loop(over),
+        )
 
     def _patience(self) -> float:
         """Seconds until there is something to do though nothing has changed."""
@@ -99,3 +160,8 @@ class ProcessKeeping:
         if words != self._service.problem:
             logger.error("%s", words, exc_info=None if isinstance(error, OSError) else error)
         self._service.problem = words
+
+
+def _begins(name: str) -> bool:
+    """Whether it is the name of a process, or a note that a sandbox is in use."""
+    return name.startswith(("proc_", ".in-use-"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .process_api import ENVIRONMENTS
 from .process_routes import PATHS
 
 _COMPONENTS = "#/components/schemas/"
@@ -52,13 +53,21 @@ _PARAMETERS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
     ),
 }
 
+_WHERE = (
+    "environment",
+    "Where the processes are; the profile's environment, if not said",
+    {"type": "string", "enum": list(ENVIRONMENTS)},
+)
+_OF_ALL = {"events", "acknowledge"}
+"""Events of all environments are in one outbox."""
+
 _WHY = {
     "400": "A body, number or cursor that is none",
     "404": "No such process",
     "409": "The id begins several; or the process has ended, or its stdin is closed",
     "422": "The command cannot be started, or a watch pattern is none",
     "429": "The limit of processes, or of their disk, is reached",
-    "502": "The process's keeper does not answer",
+    "502": "The process's keeper does not answer; or the sandbox cannot be used",
     "503": "The gateway is draining, or the outbox cannot be used",
 }
 
@@ -74,7 +83,8 @@ def process_paths(refused: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _operation(verb: str, method: str, path: str, refused: dict[str, Any]) -> dict[str, Any]:
     summary, answer, body, refusals = _SUMMARIES[verb]
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": _COMPONENTS + answer}}}
-    codes = {"400", *refusals, *(("503",) if method == "POST" else ())}
+    in_a_place = () if verb in _OF_ALL else ("502",)
+    codes = {"400", *refusals, *in_a_place, *(("503",) if method == "POST" else ())}
     responses: dict[str, Any] = {
         "201" if verb == "start" else "200": {"description": summary, "content": content},
         **refused,
@@ -87,7 +97,7 @@ def _operation(verb: str, method: str, path: str, refused: dict[str, Any]) -> di
     }
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "description": text, "schema": schema}
-        for name, text, schema in _PARAMETERS.get(verb, ())
+        for name, text, schema in (*_PARAMETERS.get(verb, ()), *(() if verb in _OF_ALL else (_WHERE,)))
     ]
     if "{process_id}" in path:
         text = "The id, or a beginning of it that is unique: four digits at least"

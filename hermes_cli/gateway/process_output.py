@@ -9,11 +9,11 @@ from dataclasses import replace
 import msgspec
 
 from hermes_cli.processes.answers import answer, refusal
-from hermes_cli.processes.changes import Subscription
 from hermes_cli.processes.errors import ProcessError
 from hermes_cli.processes.limits import Limits
 from hermes_cli.processes.types import Polled, Waited
 
+from .process_places import Listener, Place
 from .process_service import ProcessService
 from .process_stream import ALIVE, HEARTBEAT, frame
 
@@ -22,37 +22,34 @@ LONGEST_WAIT = 60.0
 
 
 async def next_page(
-    service: ProcessService, given: str, cursor: int, wait: float, subscription: Subscription
+    service: ProcessService, place: Place, given: str, cursor: int, wait: float, listener: Listener
 ) -> Polled:
     """What is new since `cursor`: as soon as there is something or the process ends, within `wait` seconds.
 
-    `subscription` hears of the process. Raises `ProcessError`.
+    `listener` hears of the process. Raises `ProcessError`.
     """
-    registry = await service.registry()
     deadline = time.monotonic() + min(wait, LONGEST_WAIT)
     while True:
-        subscription.changed.clear()
-        found = await service.quick(registry.poll, given, cursor)
+        listener.look()
+        found = await place.quick(place.environment.poll, given, cursor)
         left = deadline - time.monotonic()
         news = found.output or found.dropped_bytes or found.status != "running"
-        if news or left <= 0 or service.draining or not await subscription.wait(left):
+        if news or left <= 0 or service.draining or listener.abandoned:
             return found
-        if subscription.abandoned:
-            return found
+        await listener.wait(left, max(cursor, found.end_of_output))
 
 
 async def output_frames(
-    service: ProcessService, given: str, cursor: int, subscription: Subscription
+    service: ProcessService, place: Place, given: str, cursor: int, listener: Listener
 ) -> AsyncIterator[bytes]:
     """`output` for each piece with its cursor as id, `end` behind the last, `closed` at the drain."""
-    registry = await service.registry()
     while True:
-        subscription.changed.clear()
+        listener.look()
         if service.draining:
             yield frame("closed", '{"reason":"draining"}')
             return
         try:
-            found = await service.quick(registry.poll, given, cursor)
+            found = await place.quick(place.environment.poll, given, cursor)
         except ProcessError as error:  # removed meanwhile
             yield frame("error", _text(refusal(error, given)))
             return
@@ -65,31 +62,33 @@ async def output_frames(
         elif found.status != "running":
             yield frame("end", _text(_without_output(found)), cursor)
             return
-        if not await subscription.wait(HEARTBEAT):
-            yield ALIVE
+        try:
+            if not await listener.wait(HEARTBEAT, max(cursor, found.end_of_output)):
+                yield ALIVE
+        except ProcessError as error:
+            yield frame("error", _text(refusal(error, given)))
+            return
 
 
 async def wait_for_end(
-    service: ProcessService, given: str, timeout: float | None, subscription: Subscription
+    service: ProcessService, place: Place, given: str, timeout: float | None, listener: Listener
 ) -> Waited:
-    """As the registry's `wait`, without its thread. Raises `ProcessError`."""
-    registry = await service.registry()
+    """As the environment's `wait`; here without its thread. Raises `ProcessError`."""
     longest = Limits.from_environment().longest_wait
     asked = longest if timeout is None else timeout
     patience = min(asked, longest)
     deadline = time.monotonic() + patience
     interrupted = False
     while True:
-        subscription.changed.clear()
-        found = await service.quick(registry.look, given)
+        listener.look()
         left = deadline - time.monotonic()
-        if found.status.state != "running" or left <= 0:
+        if await listener.has_ended() or left <= 0:
             break
-        if service.draining or subscription.abandoned:
+        if service.draining or listener.abandoned:
             interrupted = True
             break
-        await subscription.wait(left)
-    waited = await service.quick(registry.wait, given, 0.0)
+        await listener.wait(left, None)
+    waited = await place.quick(place.environment.wait, given, 0.0)
     if waited.status == "timeout" and interrupted:
         return replace(waited, status="interrupted", timeout_note="the gateway is shutting down; it goes on")
     if waited.status == "timeout":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from hermes_cli.processes.changes import Changes
+    from hermes_cli.processes.environments import Kind
+    from hermes_cli.processes.environments.local import LocalEnvironment
     from hermes_cli.processes.outbox import Outbox
-    from hermes_cli.processes.registry import Registry
+
+    from .process_places import Place, SandboxPlace
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,17 +40,35 @@ for them."""
 class ProcessService:
     """One for a gateway's life."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, default: Kind = "local") -> None:
+        """`default`: where processes are that no request names an environment for."""
         self.home = home
+        self.default = default
         self.draining = False
         self.problem = ""
         """Why events cannot be collected; empty while they can."""
-        self._registry: Registry | None = None
+        self._registry: LocalEnvironment | None = None
+        self._sandboxes: dict[str, SandboxPlace] = {}
         self._outbox: Outbox | None = None
         self._changes: Changes | None = None
         self._slow: ThreadPoolExecutor | None = None
 
-    async def registry(self) -> Registry:
+    async def place(self, name: Kind | None = None) -> Place:
+        """The environment `name`, the profile's where it is None. Raises `EnvironmentUnusableError` where it
+        is not configured; a sandbox is connected by the first call."""
+        kind = name or self.default
+        if kind == "local":
+            from .process_places import LocalPlace
+
+            return LocalPlace(self, await self.registry())
+        found = self._sandboxes.get(kind)
+        if found is None:
+            made = await asyncio.to_thread(self._make_sandbox, kind)
+            found = self._sandboxes.setdefault(kind, made)
+        return found
+
+    async def registry(self) -> LocalEnvironment:
+        """This machine's processes."""
         if self._registry is None:
             made = await asyncio.to_thread(self._make_registry)
             self._registry = self._registry or made
@@ -90,6 +111,12 @@ class ProcessService:
         except OSError:
             return []
 
+    def sandboxes_in_use(self) -> Sequence[Kind]:
+        """The kinds of those that may have events: one look."""
+        from hermes_cli.processes.in_use import sandboxes_in_use
+
+        return sandboxes_in_use(self.home.processes)
+
     def has_news(self) -> bool:
         """Whether a process has told something that no outbox has yet: by sizes alone, without an import."""
         return any(self._untaken(self.home.processes / name) for name in self.ids())
@@ -129,8 +156,12 @@ class ProcessService:
         self.draining = True
         if self._changes is not None:
             self._changes.wake_all()
+        for sandbox in self._sandboxes.values():
+            sandbox.wake_all()
 
     def close(self) -> None:
+        for sandbox in self._sandboxes.values():
+            sandbox.close()
         if self._changes is not None:
             self._changes.close()
         if self._outbox is not None:
@@ -138,7 +169,20 @@ class ProcessService:
         if self._slow is not None:
             self._slow.shutdown(wait=False, cancel_futures=True)
 
-    def _make_registry(self) -> Registry:
+    def _make_registry(self) -> LocalEnvironment:
+        from hermes_cli.processes.environments.local import LocalEnvironment
         from hermes_cli.processes.profile import registry_of
 
-        return registry_of(self.home)
+        return registry_of(self.home, LocalEnvironment)
+
+    def _make_sandbox(self, kind: Kind) -> SandboxPlace:
+        from hermes_cli.config import ConfigError
+        from hermes_cli.processes.environments import open_environment
+        from hermes_cli.processes.errors import EnvironmentUnusableError
+
+        from .process_places import SandboxPlace
+
+        try:
+            return SandboxPlace(open_environment(self.home, kind))
+        except ConfigError as error:
+            raise EnvironmentUnusableError(str(error), cause="not_configured") from error

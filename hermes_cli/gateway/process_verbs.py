@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from hermes_cli.processes.errors import BadCursorError, ProcessError
 from hermes_cli.serving.problems import CODES, problem
 
 from .process_api import (
+    ENVIRONMENTS,
     AcknowledgeBody,
     Body,
     KillBody,
@@ -27,8 +28,12 @@ from .process_api import (
     WriteBody,
 )
 from .process_output import LONGEST_WAIT, next_page, output_frames, wait_for_end
+from .process_places import Listener, Place
 from .process_service import ProcessService
 from .process_stream import EventStream, disconnected
+
+if TYPE_CHECKING:
+    from hermes_cli.processes.environments import Kind
 
 _Answer = Response | ASGIApp
 BodyT = TypeVar("BodyT", bound=Body)
@@ -54,88 +59,91 @@ async def answer(service: ProcessService, request: Request, name: str) -> _Answe
 
 
 async def list_processes(service: ProcessService, request: Request) -> Response:
-    registry = await service.registry()
+    place = await _place(service, request)
     query = request.query_params
-    found = await service.quick(
-        registry.list, session_key=query.get("session_key"), task_id=query.get("task_id")
+    found = await place.quick(
+        place.environment.list, session_key=query.get("session_key"), task_id=query.get("task_id")
     )
-    return _json({"processes": found})
+    return _json({"environment": place.environment.kind, "processes": found})
 
 
 async def start(service: ProcessService, request: Request) -> Response:
     body = await _body(request, StartBody)
-    registry = await service.registry()
-    started = await service.slow(registry.start, body.request())
+    place = await service.place(body.environment) if body.environment else await _place(service, request)
+    started = await place.slow(place.environment.start, body.request())
     return _json(started, 201)
 
 
 async def poll(service: ProcessService, request: Request) -> Response:
-    registry = await service.registry()
-    return _json(await service.quick(registry.poll, _id(request), _number(request, "cursor")))
+    place = await _place(service, request)
+    return _json(await place.quick(place.environment.poll, _id(request), _number(request, "cursor")))
 
 
 async def log(service: ProcessService, request: Request) -> Response:
-    registry = await service.registry()
+    place = await _place(service, request)
     offset, limit = _number(request, "offset"), _number(request, "limit")
-    found = await service.quick(registry.log, _id(request), offset, *(() if limit is None else (limit,)))
+    found = await place.quick(
+        place.environment.log, _id(request), offset, *(() if limit is None else (limit,))
+    )
     return _json(found)
 
 
 async def output(service: ProcessService, request: Request) -> _Answer:
     given = _id(request)
-    registry = await service.registry()
+    place = await _place(service, request)
     resumed = request.headers.get("last-event-id")
     cursor = _whole("Last-Event-ID", resumed) if resumed else _number(request, "cursor") or 0
-    kept = await service.quick(registry.look, given)
+    listener = await place.listen(given)
     streamed = "text/event-stream" in request.headers.get("accept", "")
     if streamed:
         # A wrong cursor is refused with a status of its own: in a stream there is none any more.
-        await service.quick(registry.poll, given, cursor)
-        subscription = service.changes.watch(kept)
-        frames = output_frames(service, given, cursor, subscription)
-        return _Closing(EventStream(frames, when_gone=subscription.abandon), subscription)
+        with contextlib.ExitStack() as refused:
+            refused.push(listener.__exit__)
+            await place.quick(place.environment.poll, given, cursor)
+            refused.pop_all()
+        frames = output_frames(service, place, given, cursor, listener)
+        return _Closing(EventStream(frames, when_gone=listener.abandon), listener)
     wait = _seconds(request, "wait") or 0.0
-    with service.changes.watch(kept) as subscription, _noticing_the_end(request, subscription):
-        return _json(await next_page(service, given, cursor, wait, subscription))
+    with listener, _noticing_the_end(request, listener):
+        return _json(await next_page(service, place, given, cursor, wait, listener))
 
 
 async def wait(service: ProcessService, request: Request) -> Response:
     given = _id(request)
-    registry = await service.registry()
-    kept = await service.quick(registry.look, given)
+    place = await _place(service, request)
     timeout = _seconds(request, "timeout")
-    with service.changes.watch(kept) as subscription, _noticing_the_end(request, subscription):
-        return _json(await wait_for_end(service, given, timeout, subscription))
+    with await place.listen(given) as listener, _noticing_the_end(request, listener):
+        return _json(await wait_for_end(service, place, given, timeout, listener))
 
 
 async def kill(service: ProcessService, request: Request) -> Response:
     body = await _body(request, KillBody)
-    registry = await service.registry()
-    return _json(await service.slow(registry.kill, _id(request), body.grace))
+    place = await _place(service, request)
+    return _json(await place.slow(place.environment.kill, _id(request), body.grace))
 
 
 async def write(service: ProcessService, request: Request) -> Response:
     body = await _body(request, WriteBody)
-    registry = await service.registry()
-    return _json(await service.slow(registry.write, _id(request), body.input()))
+    place = await _place(service, request)
+    return _json(await place.slow(place.environment.write, _id(request), body.input()))
 
 
 async def submit(service: ProcessService, request: Request) -> Response:
     body = await _body(request, SubmitBody)
-    registry = await service.registry()
-    return _json(await service.slow(registry.submit, _id(request), body.text))
+    place = await _place(service, request)
+    return _json(await place.slow(place.environment.submit, _id(request), body.text))
 
 
 async def close(service: ProcessService, request: Request) -> Response:
-    registry = await service.registry()
-    return _json(await service.slow(registry.close, _id(request)))
+    place = await _place(service, request)
+    return _json(await place.slow(place.environment.close, _id(request)))
 
 
 async def resize(service: ProcessService, request: Request) -> Response:
     body = await _body(request, ResizeBody)
-    registry = await service.registry()
-    process_id = await service.quick(registry.find, _id(request))
-    await service.slow(registry.resize, process_id, body.rows, body.columns)
+    place = await _place(service, request)
+    process_id = await place.quick(place.environment.find, _id(request))
+    await place.slow(place.environment.resize, process_id, body.rows, body.columns)
     return _json({"session_id": process_id, "status": "ok"})
 
 
@@ -175,26 +183,34 @@ _VERBS: dict[str, Callable[[ProcessService, Request], Awaitable[_Answer]]] = {
 
 
 class _Closing:
-    """An answer that gives back its subscription when it is over, or was never sent."""
+    """An answer that gives back its listener when it is over, or was never sent."""
 
-    def __init__(self, stream: EventStream, subscription: Subscription) -> None:
+    def __init__(self, stream: EventStream, listener: Listener) -> None:
         self._stream = stream
-        self._subscription = subscription
+        self._listener = listener
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        with self._subscription:
+        with self._listener:
             await self._stream(scope, receive, send)
 
 
 @contextlib.contextmanager
-def _noticing_the_end(request: Request, subscription: Subscription) -> Iterator[None]:
+def _noticing_the_end(request: Request, waiting: Listener | Subscription) -> Iterator[None]:
     """Let the wait end when the client goes away."""
     gone = asyncio.ensure_future(disconnected(request.receive))
-    gone.add_done_callback(lambda done: None if done.cancelled() else subscription.abandon())
+    gone.add_done_callback(lambda done: None if done.cancelled() else waiting.abandon())
     try:
         yield
     finally:
         gone.cancel()
+
+
+async def _place(service: ProcessService, request: Request) -> Place:
+    """The environment that the query names."""
+    name = request.query_params.get("environment")
+    if name is not None and name not in ENVIRONMENTS:
+        raise BadRequestError(f"environment is one of {', '.join(ENVIRONMENTS)}")
+    return await service.place(cast("Kind | None", name))
 
 
 async def _body(request: Request, kind: type[BodyT]) -> BodyT:

@@ -39,7 +39,7 @@ async def _serve(prepared: Prepared) -> int:
     home, reporter, config = prepared.home, prepared.reporter, prepared.config.gateway
     ending, hurry = asyncio.Event(), asyncio.Event()
     _listen_to_signals(prepared, ending, hurry)
-    processes = ProcessService(home)
+    processes = ProcessService(home, prepared.config.terminal.environment)
     runtime = Runtime(
         home=home,
         reporter=reporter,

@@ -143,6 +143,8 @@ class Outbox:
         self._connection: apsw.Connection | None = None
         self._inode = 0
         self._taken: dict[str, int] = {}
+        self._sources: set[str] = set()
+        """Those that have heard from here what was taken."""
 
     def collect(self) -> int:
         """Take what keepers have told since the last time; how many events that gave.
@@ -184,7 +186,11 @@ class Outbox:
         news = [self._from_elsewhere(item, known.get(item.session_id, (0, 0))) for item in found]
         with self._lock, self._writing() as connection:
             events, fresh = self._admit(connection, source, news, [])
-        environment.events_taken({item.process: item.after[0] for item in fresh})
+        taken = {item.process: item.after[0] for item in fresh}
+        if source not in self._sources:  # whoever took the others may not have lived to say so
+            taken = {name: offset for name, (offset, _) in known.items()} | taken
+        environment.events_taken(taken)
+        self._sources.add(source)
         return len(events)
 
     def pending(self, session_key: str | None, after_id: int = 0, limit: int = 100) -> list[Event]:

@@ -7,6 +7,7 @@ import builtins
 import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,17 +57,19 @@ class RemoteEnvironment:
         secrets: Iterable[str] = (),
         limits: Limits | None = None,
         key: bytes = b"",
+        using: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """`profile`: names the directory in the sandbox; another installation's must have another name.
 
         `secrets`: values masked in what is read. They are sent, and not stored there. `key`: seals owners,
-        and never leaves this machine.
+        and never leaves this machine. `using`: around the start of what will have something to tell.
         """
         self._name = name
         self._kind: Kind = kind
         self._key = key
         self._limits = limits or Limits.from_environment()
         self._secrets = tuple(secrets)
+        self._using = using
         hello = {
             "profile": profile,
             "workdir": workdir,
@@ -116,7 +119,12 @@ class RemoteEnvironment:
         process_id = new_id()
         sealed = replace(request, cwd=cwd, seal=self._seal(process_id, request.owner))
         arguments = {"request": asdict(sealed), "process_id": process_id}
-        found = self._channel.call("start", arguments, patience=_START_PATIENCE)
+        tells = request.notify_on_complete or bool(request.watch_patterns)
+        try:
+            with self._using() if tells else nullcontext():
+                found = self._channel.call("start", arguments, patience=_START_PATIENCE)
+        except OSError as error:
+            raise StartError(f"nobody would take its events: {error}") from error
         started = wire.unpacked(Started, found)
         return replace(started, warnings=(warning, *started.warnings)) if warning else started
 

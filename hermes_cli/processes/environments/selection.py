@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hermes_cli.home import Home
 from hermes_cli.processes.ending import SANDBOX_IDENTITY, used_sandboxes
 from hermes_cli.processes.errors import EnvironmentUnusableError, ProcessError
+from hermes_cli.processes.in_use import using
 from hermes_cli.processes.profile import registry_of, secrets_of
 
 from .interface import Environment, Kind
@@ -146,6 +147,7 @@ def _docker(home: Home, config: DockerConfig) -> Environment:
         workdir=target.workdir,
         secrets=secrets_of(home).values,
         key=identity.key,
+        using=lambda: using(home.processes, "docker"),
     )
 
 
@@ -174,4 +176,5 @@ def _ssh(home: Home, config: SshConfig) -> Environment:
         workdir=config.workdir or None,
         secrets=secrets_of(home).values,
         key=identity.key,
+        using=lambda: using(home.processes, "ssh"),
     )
