@@ -2,7 +2,7 @@
 
 from .approvals import CHOICES, Approvals, Pending, Resolved
 from .context import Progress, ToolContext
-from .toolbox import Toolbox
+from .toolbox import Toolbox, open_toolbox
 from .verbs import ProcessVerbs
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "Resolved",
     "ToolContext",
     "Toolbox",
+    "open_toolbox",
 ]

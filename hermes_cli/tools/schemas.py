@@ -51,13 +51,19 @@ Where you set notify_on_complete you need neither poll nor wait: you will be tol
 no longer need with kill."""
 
 
-def schemas(longest: float) -> list[dict[str, Any]]:
-    """The schemas of both tools: `name`, `description`, `parameters`. `longest`: seconds a call may block."""
+def schemas(longest: float, where: str | None = None) -> list[dict[str, Any]]:
+    """The schemas of both tools: `name`, `description`, `parameters`.
+
+    `longest`: seconds a call may block. `where`: the name of the environment that commands run in.
+    """
+    place = f"\n\nCommands run on {where}." if where == "this machine" else ""
+    if where is not None and not place:
+        place = f"\n\nCommands run in a place of their own, {where}; paths are those there."
     limit = f"{longest:g}"
     return [
         {
             "name": "terminal",
-            "description": _TERMINAL,
+            "description": _TERMINAL + place,
             "parameters": _object(
                 {
                     "command": _text("The line for the shell, as you would type it. Several lines are fine."),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from hermes_cli.processes.errors import ProcessError
@@ -57,12 +58,19 @@ class Terminal:
     """Runs commands through a registry. `longest`: seconds a foreground command may take."""
 
     def __init__(
-        self, registry: ProcessVerbs, approvals: Approvals, longest: float, reports: ProgressReports
+        self,
+        registry: ProcessVerbs,
+        approvals: Approvals,
+        longest: float,
+        reports: ProgressReports,
+        home: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`home`: what `~` means where the commands run, for callers that do not say it."""
         self._registry = registry
         self._approvals = approvals
         self._longest = longest
         self._reports = reports
+        self._home = home
 
     def call(self, raw: object, context: ToolContext) -> Result:
         """Raises `ArgumentError`, `ProcessError` and `OSError` for what could not be started."""
@@ -74,6 +82,8 @@ class Terminal:
         refused = permission(self._approvals, context, command, checked)
         if refused is not None:
             return refused
+        if str(values.get("workdir") or "").strip().startswith("~") and context.home_directory is None:
+            context = replace(context, home_directory=self._home())
         cwd = directory(values.get("workdir"), context)
         warnings += _advice(checked, background=values.get("background", False))
         if values.get("background"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .approvals import Approvals
 from .context import ToolContext
@@ -15,25 +15,38 @@ from .schemas import schemas
 from .terminal import Terminal
 from .verbs import ProcessVerbs
 
+if TYPE_CHECKING:
+    from hermes_cli.home import Home
+    from hermes_cli.processes.environments import Environment, Kind
+
 
 class Toolbox:
     """`terminal` and `process` for function calling. Threads may share it."""
 
     def __init__(
-        self, registry: ProcessVerbs, approvals: Approvals, *, environ: Mapping[str, str] | None = None
+        self,
+        registry: ProcessVerbs,
+        approvals: Approvals,
+        *,
+        environ: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
     ) -> None:
-        """`environ` holds TERMINAL_TIMEOUT: the seconds a call may block; os.environ if None."""
+        """`environ` holds TERMINAL_TIMEOUT: the seconds a call may block; os.environ if None.
+
+        `environment`: what `registry` is, where it can say so; `close` lets go of it then.
+        """
         self.approvals = approvals
+        self._environment = environment
         self._longest = longest_wait(environ)
         self._reports = ProgressReports(registry)
         self._calls: dict[str, Callable[[object, ToolContext], Result]] = {
-            "terminal": Terminal(registry, approvals, self._longest, self._reports).call,
+            "terminal": Terminal(registry, approvals, self._longest, self._reports, self._home).call,
             "process": Process(registry, approvals).call,
         }
 
     def schemas(self) -> list[dict[str, Any]]:
         """What a model is told: `name`, `description` and `parameters` of each tool."""
-        return schemas(self._longest)
+        return schemas(self._longest, self._environment.name if self._environment is not None else None)
 
     def call(self, name: str, arguments: object, context: ToolContext | None = None) -> Result:
         """Run a tool. `arguments`: an object, or its JSON. Never raises for anything a model can send.
@@ -54,3 +67,27 @@ class Toolbox:
     def close(self) -> None:
         """End progress reports. Processes go on."""
         self._reports.close()
+        if self._environment is not None:
+            self._environment.disconnect()
+
+    def _home(self) -> str | None:
+        return self._environment.home_directory if self._environment is not None else None
+
+
+def open_toolbox(
+    home: Home,
+    *,
+    environment: Kind | None = None,
+    approvals: Approvals | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Toolbox:
+    """The tools of a profile, on the environment that its configuration says, or on `environment` instead.
+
+    A sandbox is connected by the first call. A workspace of this machine that the sandbox does not have is
+    replaced by the sandbox's own directory, with a warning in the result. Raises `ConfigError`, and
+    `EnvironmentUnusableError` where the configuration does not say which container or host.
+    """
+    from hermes_cli.processes.environments import open_environment
+
+    opened = open_environment(home, environment)
+    return Toolbox(opened, approvals or Approvals(home), environ=environ, environment=opened)
