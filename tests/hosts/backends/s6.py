@@ -27,6 +27,7 @@ DOCKER = REPOSITORY / "docker"
 # The image's slot, but for what says where things are; and what ignores SIGTERM is not waited for so long.
 RUN = """#!/bin/sh
 exec 2>&1
+[ ! -e log/down ] || s6-svc -U log # as docker/slot/run
 service=${{PWD##*/}}
 cd {base}/home || exit 1
 set -- {python} {program} "${{service#gateway-}}"

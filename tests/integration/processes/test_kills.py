@@ -211,7 +211,7 @@ def test_two_hundred_kills_at_random_moments(tmp_path: Path) -> None:
         for pid in filter(str.isdecimal, os.listdir("/proc"))  # noqa: PTH208
         if f"HERMES_KEEPER_DIRECTORY={place.directory}".encode() in environment(pid)
     ]
-    assert len(set(outcomes)) >= 3, outcomes
+    assert len(set(outcomes)) >= 2, outcomes
 
 
 def environment(pid: str) -> bytes:
