@@ -210,9 +210,9 @@ class RunClient:
 
     def _wait_for_gateway(self, deadline: float) -> None:
         """Return when one takes work, or past `deadline` by the monotonic clock."""
-        from hermes_cli.service_manager.watch import GROWN, Watch
+        from hermes_cli.service_manager.watch import REPLACED, Watch
 
-        with Watch(self._gateway.home.path, GROWN) as watch:
+        with Watch(self._gateway.home.state, REPLACED) as watch:
             while time.monotonic() < deadline:
                 watch.arm()
                 try:
@@ -220,7 +220,7 @@ class RunClient:
                         return
                 except GatewayUnreachableError:
                     pass
-                # A gateway that is ready writes so into the home.
+                # A gateway that is ready writes so there.
                 watch.wait(min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))
 
 
