@@ -341,7 +341,7 @@ def test_a_killed_gateway_loses_no_event_tells_none_twice_and_runs_nothing_twice
     dice = random.Random(11)
     effect = home.path / "effect"
     runs = [
-        start(gateway, NUMBERED.format(count=60, pause=0.05, effect=f"{effect}{number}"))
+        start(gateway, NUMBERED.format(count=10 * KILLS, pause=0.05, effect=f"{effect}{number}"))
         for number in range(3)
     ]
     client = gateway.client.runs
@@ -353,9 +353,9 @@ def test_a_killed_gateway_loses_no_event_tells_none_twice_and_runs_nothing_twice
             if dice.random() < 0.7:
                 gateway.ready()
         for one in told:
-            events = one.result(30)
+            events = one.result(30 + KILLS)
             whole(events)
-            assert texts(events).split() == [str(number) for number in range(1, 61)]
+            assert texts(events).split() == [str(number) for number in range(1, 10 * KILLS + 1)]
             assert events[-1].type == "completed"
     for number in range(3):
         assert Path(f"{effect}{number}").read_text() == "once\n"
