@@ -184,6 +184,7 @@ class RunService:
                 lease=_lease(),
             )
             runner.on_end = self._ended
+            runner.masked = self.masked
             taken_up = await runner.adopt()
         except BaseException:
             await journal.close()

@@ -234,7 +234,7 @@ class Execution:
             "approval_id": approval,
             "description": danger.description,
             "pattern_keys": list(danger.pattern_keys),
-            "command": run.request.message[:_SHOWN],
+            "command": self._runner.masked(run.request.message)[:_SHOWN],
         }
         requested = NewEvent(type="approval_requested", payload=payload)
         fields |= {"status": "awaiting_approval", "pending_approval_id": approval}

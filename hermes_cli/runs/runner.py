@@ -85,6 +85,8 @@ class Runner:
         """Set, and another put in its place, when a run begins, ends, or is put into the queue."""
         self.on_end: Callable[[Run], None] = lambda run: None
         """Called with every run that has ended in our hands."""
+        self.masked: Callable[[str], str] = lambda text: text
+        """Takes the profile's secrets out of what is told of a request."""
         self._executions: dict[str, Execution] = {}
         self._queue: dict[str, Run] = {}
         self._tails: dict[str, Tail] = {}

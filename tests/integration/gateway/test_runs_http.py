@@ -295,6 +295,9 @@ def test_secrets_of_the_profile_are_in_no_answer_and_no_log(yard: Yard) -> None:
     for path in (f"/v1/runs/{run.run_id}", "/v1/runs", "/v1/sessions", f"/v1/runs/{run.run_id}/events"):
         assert b"hunter2" not in gateway.get(path)[2], path
     assert b"hunter2" not in b"".join(gateway.client.runs.session_log(run.session_id))
+    waiting = start(gateway, "rm -rf hunter2hunter2")
+    until("approval", lambda: gateway.client.runs.get(waiting.run_id).pending_approval_id)
+    assert b"hunter2" not in gateway.get(f"/v1/runs/{waiting.run_id}/events")[2]
 
 
 # Cancel

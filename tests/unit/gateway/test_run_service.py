@@ -1,0 +1,136 @@
+"""What the gateway does for runs by itself: old ones go, idle sessions begin anew, a broken store is said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hermes_cli.config.schema import AgentConfig, RunsConfig
+from hermes_cli.gateway import run_service
+from hermes_cli.gateway.process_service import ProcessService
+from hermes_cli.gateway.run_service import RunService
+from hermes_cli.home import Home
+from hermes_cli.processes.types import Owner, StartRequest
+from hermes_cli.runs.errors import StoreError
+from hermes_cli.runs.types import RunRequest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are tested on Linux")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home.of(root=tmp_path / "home")
+    made.path.mkdir()
+    return made
+
+
+@contextlib.asynccontextmanager
+async def serving(home: Home, settings: RunsConfig | None = None) -> AsyncIterator[RunService]:
+    processes = ProcessService(home)
+    service = RunService(home, processes, AgentConfig(), settings or RunsConfig())
+    try:
+        yield service
+    finally:
+        service.drain()
+        await service.close()
+        registry = await processes.registry()
+        await asyncio.to_thread(registry.kill_all, 0)
+        processes.close()
+
+
+async def ended(service: RunService, message: str, session_id: str | None = None) -> str:
+    """A run that has; its session."""
+    runner = await service.runner()
+    run, _ = await runner.submit(RunRequest(message=message, session_id=session_id))
+    async with asyncio.timeout(10):
+        while (await runner.get(run.run_id)).terminal_state is None:
+            tail = runner.tail(run.run_id)
+            if tail is not None:
+                await tail.more(tail.last_seq, 10)
+    return run.session_id
+
+
+def test_nothing_is_made_before_there_is_a_run(home: Home) -> None:
+    async def scene() -> None:
+        async with serving(home) as service:
+            await service.start()
+            assert service.metrics()
+            assert not home.state_db.exists()
+            assert not home.workspace.exists()
+
+    asyncio.run(scene())
+
+
+def test_a_session_that_nobody_went_on_with_begins_anew_unless_it_is_at_work(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_service, "IDLE_RESET", 0.0)
+
+    async def scene() -> None:
+        async with serving(home) as service:
+            idle, busy = await ended(service, "echo a"), await ended(service, "echo b")
+            registry = await service._processes.registry()
+            request = StartRequest(command="sleep 100", owner=Owner(session_key=busy))
+            await asyncio.to_thread(registry.start, request)
+            runner = await service.runner()
+            await service._look_after(runner)
+            reset = {
+                session.session_id: session.reset_at
+                for session in await runner.journal.read(lambda store: store.sessions())
+            }
+            assert reset[idle] == pytest.approx(time.time(), abs=10)
+            assert reset[busy] is None
+            log = [json.loads(line) for line in (await service.write_log(idle)).read_text().splitlines()]
+            assert [line["type"] for line in log] == ["message", "answer", "reset"]
+
+    asyncio.run(scene())
+
+
+def test_events_and_runs_go_when_their_days_are_over(home: Home) -> None:
+    async def scene() -> None:
+        async with serving(home, RunsConfig(keep_events_days=1e-9, keep_runs_days=0)) as service:
+            session = await ended(service, "echo kept")
+            runner = await service.runner()
+            await asyncio.sleep(0.01)
+            await service._look_after(runner)
+            (run,) = await runner.journal.read(lambda store: store.runs(session_id=session, limit=9))
+            assert run.first_seq == run.last_seq
+            assert await runner.journal.read(lambda store: store.snapshot(run.run_id)) == "kept\n"
+        async with serving(home, RunsConfig(keep_runs_days=1e-9)) as service:
+            runner = await service.runner()
+            await service._look_after(runner)
+            assert await runner.journal.read(lambda store: store.runs(limit=9)) == []
+
+    asyncio.run(scene())
+
+
+def test_a_store_that_is_none_is_a_problem_and_mended_when_it_is_gone(home: Home) -> None:
+    home.state_db.write_bytes(b"no database at all" * 100)
+
+    async def scene() -> None:
+        async with serving(home) as service:
+            await service.start()
+            assert "state.db" in service.problem
+            with pytest.raises(StoreError):
+                await service.runner()
+            home.state_db.unlink()
+            await ended(service, "true")
+            assert service.problem == ""
+
+    asyncio.run(scene())
+
+
+def test_an_agent_is_what_the_configuration_says(home: Home) -> None:
+    assert run_service.agent_of(AgentConfig()).name == "shell"
+    config = AgentConfig(kind="command", command="sh -c 'cat; echo \"$0\"'", message="stdin")
+    agent = run_service.agent_of(config)
+    assert (agent.name, sorted(agent.controls)) == ("command", ["cancel"])
+    request = agent.process(RunRequest(message="hi"), str(home.path))
+    assert request.argv == ("sh", "-c", 'cat; echo "$0"')
