@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 PREFIX = ".in-use-"
+UNDER_WAY = b"a start is under way"
 
 
 def sandboxes_in_use(directory: Path) -> list[Literal["docker", "ssh"]]:
@@ -45,17 +46,29 @@ def using(directory: Path, kind: str) -> Iterator[None]:
 
 
 def note(directory: Path, kind: str) -> bytes | None:
-    """What the note says now; None where there is none."""
+    """What the note says now, `UNDER_WAY` while somebody is starting; None where there is none."""
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
     try:
-        return (directory / (PREFIX + kind)).read_bytes()
+        descriptor = os.open(directory / (PREFIX + kind), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        # A start that has begun may not show in the sandbox yet, and will not write here again.
+        flock(descriptor, LOCK_EX | LOCK_NB)
+        return os.pread(descriptor, 64, 0)
+    except BlockingIOError:
+        return UNDER_WAY
+    finally:
+        os.close(descriptor)
 
 
 def forget(directory: Path, kind: str, said: bytes) -> bool:
     """Remove the note if it still says so and no start is under way; whether it is gone. Raises OSError."""
     from fcntl import LOCK_EX, LOCK_NB, flock
 
+    if said == UNDER_WAY:
+        return False
     path = directory / (PREFIX + kind)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
