@@ -231,6 +231,18 @@ class RunService:
             ):
                 pass
         await self._reset_idle(runner, now)
+        await self._remove_logs(runner)
+
+    async def _remove_logs(self, runner: Runner) -> None:
+        """A session that was forgotten leaves no log behind."""
+        from hermes_cli.runs import sessions
+
+        assert self._logs is not None
+        async with self._logging:
+            logged = await asyncio.to_thread(self._logs.sessions)
+            gone = await runner.journal.read(lambda store: sessions.unknown(store, logged))
+            for session_id in gone:
+                await asyncio.to_thread(self._logs.remove, session_id)
 
     async def _reset_idle(self, runner: Runner, now: float) -> None:
         from hermes_cli.runs import sessions

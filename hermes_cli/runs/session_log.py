@@ -106,6 +106,13 @@ class SessionLogs:
             file.seek(position)
             file.writelines(lines)
 
+    def sessions(self) -> list[str]:
+        """Those that have a log."""
+        try:
+            return [path.stem for path in self._directory.glob("ses_*.jsonl")]
+        except OSError:
+            return []
+
     def remove(self, session_id: str) -> None:
         self.path(session_id).unlink(missing_ok=True)
 

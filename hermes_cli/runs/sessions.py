@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from .errors import AmbiguousIdError, NoSuchRunError, NoSuchSessionError, SessionBusyError
@@ -99,6 +100,12 @@ def idle_sessions(store: Store, idle_since: float, limit: int = 1000) -> list[st
         (idle_since, idle_since, limit),
     )
     return [row[0] for row in rows]
+
+
+def unknown(store: Store, given: Iterable[str]) -> list[str]:
+    """Those of the ids that are no session's, or no session's any more."""
+    query = "SELECT 1 FROM sessions WHERE id = ?"
+    return [one for one in given if not list(store.connection.execute(query, (one,)))]
 
 
 def reset(store: Store, session_id: str, at: float) -> None:

@@ -105,8 +105,12 @@ def test_events_and_runs_go_when_their_days_are_over(home: Home) -> None:
             assert await runner.journal.read(lambda store: store.snapshot(run.run_id)) == "kept\n"
         async with serving(home, RunsConfig(keep_runs_days=1e-9)) as service:
             runner = await service.runner()
+            log = await service.write_log(session)
+            assert log.exists()
+            await asyncio.sleep(0.01)
             await service._look_after(runner)
             assert await runner.journal.read(lambda store: store.runs(limit=9)) == []
+            assert not log.exists()
 
     asyncio.run(scene())
 
