@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,20 +32,19 @@ class Follower:
         self._cursor = "0"
         self._ends_line = True
         self._after_return = False
-        self._interrupted = False
 
     def follow(self, cursor: str = "0") -> int:
         """Show it to its end; the exit code that says how it ended, 130 where it was left."""
         self._cursor = cursor
-        while True:
+        try:
             try:
                 return self._show()
             except KeyboardInterrupt:
-                if self._interrupted or not self._cancels:
+                if not self._cancels or not self._ask_to_end():
                     return self._leave()
-                self._interrupted = True
-                if not self._ask_to_end():
-                    return self._leave()
+            return self._show()
+        except KeyboardInterrupt:  # the second one, wherever the first had led by then
+            return self._leave()
 
     def _show(self) -> int:
         for event in self._client.events(self._run_id, self._cursor):
@@ -129,15 +129,20 @@ class Follower:
         except HomeError as error:
             self._say(str(error))
             return False
-        except KeyboardInterrupt:
-            return False
         if answer.accepted:
             self._say(f"{self._run_id} is asked to end; ^C again leaves it be")
         return True
 
     def _leave(self) -> int:
-        self._say(f"{self._run_id} is left to itself; 'hermes run events -f {self._run_id}' comes back to it")
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the last words are to be heard
+        try:
+            self._say_how_to_come_back()
+        finally:
+            signal.signal(signal.SIGINT, before)
         return EXIT_CANCELLED
+
+    def _say_how_to_come_back(self) -> None:
+        self._say(f"{self._run_id} is left to itself; 'hermes run events -f {self._run_id}' comes back to it")
 
     def _say(self, text: str) -> None:
         self._end_line()

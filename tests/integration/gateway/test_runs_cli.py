@@ -232,7 +232,7 @@ def test_a_conversation_has_answers_approvals_and_history(gateway: Gateway) -> N
     assert "echo fir''st" in history.read_text()
     talk = chat("--session", session)
     talk.expect("gone")
-    talk.expect("> ")
+    talk.expect("ends an answer\r\n> ")
     talk.sendeof()
     talk.expect(pexpect.EOF)
     talk.close()
