@@ -60,10 +60,8 @@ def check_argument(message: str) -> None:
 
 def end_event(ended: Ended) -> NewEvent:
     """The terminal event for a process that nobody cancelled."""
-    if ended.state == "lost":
+    if ended.state != "exited":
         return _terminal("interrupted", ended)
-    if ended.state == "killed":
-        return _terminal("cancelled", ended)
     return _terminal("completed" if ended.exit_code == 0 else "failed", ended)
 
 

@@ -394,8 +394,8 @@ class Execution:
             elif overdue:
                 why = "it took longer than its deadline"
                 final = _end("expired", why)
-            elif state == "killed":  # by somebody who knew of the process, and nothing of the run
-                final = NewEvent(type="failed", payload=last.payload, terminal="failed")
+            elif state == "killed":  # with its container, or by somebody who knew only of the process
+                final = NewEvent(type="interrupted", payload=last.payload, terminal="interrupted")
             told = {"exit_code": polled.exit_code, "reason": why, "pending_approval_id": None}
             return Change([*events, *rest, final], {**fields, **told, "stalled_since": None})
 

@@ -282,7 +282,7 @@ class Keeper:
         except BlockingIOError:
             return
         if any(number in numbers for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
-            self._begin_to_end("its keeper was told to end", 3.0)
+            self._begin_to_end("its keeper was told to end, as with a container", 3.0)
         self._reap()
 
     def _begin_to_end(self, why: str, grace: float) -> None:

@@ -125,7 +125,7 @@ def test_a_keeper_that_is_told_to_end_ends_its_command_and_says_so(place: Place)
     place.until(running, "on")
     os.kill(place.keeper(running), signal.SIGTERM)
     status = place.end(running)
-    assert (status.state, status.reason) == ("killed", "its keeper was told to end")
+    assert (status.state, status.reason) == ("killed", "its keeper was told to end, as with a container")
     assert "bye" in place.output(running)
 
 

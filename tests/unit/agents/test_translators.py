@@ -82,7 +82,7 @@ def test_however_output_is_cut_and_whoever_reads_on_the_events_are_the_same(
         (Ended("exited", 0, None, ""), "completed"),
         (Ended("exited", 3, None, ""), "failed"),
         (Ended("exited", 137, 9, "out of memory"), "failed"),
-        (Ended("killed", 143, 15, "asked to"), "cancelled"),
+        (Ended("killed", 143, 15, "asked to"), "interrupted"),
         (Ended("lost", None, None, "the container restarted"), "interrupted"),
     ],
 )
