@@ -17,7 +17,7 @@ STAND_IN = r"""
     done
     hermes profile list --json | tr -d ' \n' | grep -o '"name":"[a-z]*"'
     for service in gateways command; do
-      env -i PATH="$PATH" sh -c "$(cat /etc/s6-overlay/s6-rc.d/$service/down)" </dev/null || exit 92
+      env -i PATH="$PATH" execlineb -P -c "$(cat /etc/s6-overlay/s6-rc.d/$service/down)" </dev/null || exit 92
     done
     s6-svstat -o up,pid /run/service/gateway-default
     s6-svscanctl -t /run/service && wait

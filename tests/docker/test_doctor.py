@@ -175,7 +175,7 @@ def test_completion_knows_the_profiles(box: Box) -> None:
 
 
 def test_chat_says_how_to_start_the_gateway_that_it_needs(box: Box) -> None:
-    done = box.hermes("-p", "plain", "chat", "-q", "hello")
+    done = box.hermes("chat", "-q", "hello")
     assert done.code == 1
     assert len(done.err.splitlines()) == 1
-    assert "'hermes -p plain gateway start' starts it" in done.err
+    assert "'hermes gateway start' starts it" in done.err

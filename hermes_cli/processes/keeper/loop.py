@@ -39,6 +39,8 @@ _KILL_AGAIN = 0.5
 """Seconds until the next SIGKILL: what the kernel held in a call may show up late."""
 _LISTEN_AGAIN = 1.0
 """Seconds without new clients where there was no descriptor for one."""
+_LOOKS = 4
+"""How often there must be no descendant before there is none."""
 
 
 class Keeper:
@@ -352,7 +354,13 @@ class Keeper:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return 0
-        return len(kernel.descendants(os.getpid())) if os.path.exists("/proc/self") else 1
+        if not os.path.exists("/proc/self"):
+            return 1
+        # One that forks and ends during a look hides its child from it, not from the next.
+        for _ in range(_LOOKS):
+            if found := len(kernel.descendants(os.getpid())):
+                return found
+        return 0
 
     def _end(self, state: str, code: int | None, number: int | None, reason: str) -> dict[str, object]:
         return {

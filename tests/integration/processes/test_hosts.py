@@ -160,6 +160,7 @@ def test_processes_outlive_the_connection_that_started_them(host: Host) -> None:
         capture_output=True,
         check=True,
     )
+    environment.poll(session_id)  # by a connection of its own again: input is not sent twice, a look is
     environment.submit(session_id, "still here")
     assert environment.wait(session_id, 20).output == "still here\n"
     environment.disconnect()
