@@ -100,7 +100,7 @@ def test_docker_stop_ends_processes_after_the_gateways(engine: Docker, how: str)
     for process_id, profile in ((one, "default"), (other, "coder")):
         found = shown(box, process_id, profile)
         assert (found["status"], found["exit_code"]) == ("killed", 3)
-        assert found["output_preview"].endswith("bye\n")
+        assert "bye\n" in found["output_preview"]  # the shell may say more of what it was waiting for
     drained = [event["ts"] for event in box.events() if event["event"] == "draining"]
     assert len(drained) == 2
     ended = [float(line) for line in box.read("/opt/data/ended").split()]
