@@ -27,7 +27,7 @@ WORK = Path(tempfile.mkdtemp(prefix="bench-"))
 STAMP = WORK / "stamp"
 FLOOD = 100 << 20
 CHUNK = 1 << 16
-TRACKED = 60
+TRACKED = 64
 
 # Writes its output, then for how long that took: the time a command is held up by whoever keeps its output.
 FLOODER = WORK / "flooder.py"
