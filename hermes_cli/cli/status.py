@@ -16,8 +16,9 @@ WATCH_INTERVAL = 1.0
 @json_option
 @click.option("--healthy", is_flag=True, help="Print only what is wrong; exit 1 if anything is.")
 @click.option("--watch", is_flag=True, help="Show it again every second, until ^C.")
+@click.option("--metrics", is_flag=True, help="Print it as metrics in Prometheus' text format.")
 @pass_context
-def status(context: Context, as_json: bool, healthy: bool, watch: bool) -> int:
+def status(context: Context, as_json: bool, healthy: bool, watch: bool, metrics: bool) -> int:
     """Show for every service what is wanted and what is.
 
     Healthy means: every gateway that is wanted up is ready, none of them is parked, and no other
@@ -25,6 +26,13 @@ def status(context: Context, as_json: bool, healthy: bool, watch: bool) -> int:
     """
     if context.chosen:
         context.existing_home()  # -p chooses nothing here, but a profile that is not there is a mistake
+    if metrics:
+        if as_json or healthy or watch:
+            raise click.UsageError("--metrics is a form of its own; it goes with no other option")
+        from hermes_cli.status.metrics import status_metrics
+
+        click.echo(status_metrics(collect(configs=False)), nl=False)
+        return 0
     if watch:
         if as_json or healthy:
             raise click.UsageError("--watch shows the table; it goes with neither --json nor --healthy")

@@ -10,13 +10,13 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hermes_cli import __version__
+from hermes_cli.serving.exposition import MEDIA_TYPE as METRICS_TYPE
+from hermes_cli.serving.exposition import render
 from hermes_cli.serving.problems import problem
 from hermes_cli.serving.protocol import MAX_CONNECTIONS, MAX_HEADER_BYTES, REQUEST_DEADLINE
 
 from .api import AgentCapabilities, Capabilities, Limits
 from .gate import Gate
-from .metrics import MEDIA_TYPE as METRICS_TYPE
-from .metrics import render
 from .process_routes import process_routes
 from .run_routes import run_routes
 from .runtime import Runtime

@@ -1,43 +1,12 @@
-"""The gateway's numbers in Prometheus' text format 0.0.4."""
+"""What the gateway's process takes of the machine, under the names that Prometheus' own libraries use."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One family and its samples: labels → value."""
-
-    name: str
-    kind: str
-    text: str
-    samples: Mapping[tuple[tuple[str, str], ...], float] = field(default_factory=dict)
-
-
-def gauge(name: str, text: str, value: float, **labels: str) -> Metric:
-    return Metric(name, "gauge", text, {tuple(labels.items()): value})
-
-
-def counter(name: str, text: str, samples: Mapping[tuple[tuple[str, str], ...], float]) -> Metric:
-    return Metric(name, "counter", text, samples)
-
-
-def render(metrics: Iterable[Metric]) -> str:
-    """The exposition of `metrics`, in their order."""
-    lines: list[str] = []
-    for metric in metrics:
-        lines += [f"# HELP {metric.name} {metric.text}", f"# TYPE {metric.name} {metric.kind}"]
-        for labels, value in metric.samples.items():
-            inner = ",".join(f'{name}="{_escape(text)}"' for name, text in labels)
-            lines.append(f"{metric.name}{{{inner}}} {value!r}" if inner else f"{metric.name} {value!r}")
-    return "\n".join(lines) + "\n"
+from hermes_cli.serving.exposition import Metric, counter, gauge
 
 
 def process_metrics() -> list[Metric]:
@@ -60,7 +29,3 @@ def process_metrics() -> list[Metric]:
 def uptime(started_at: float) -> float:
     """Seconds since `started_at`, never negative: clocks are set back."""
     return max(0.0, time.time() - started_at)
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from hermes_cli.home import Home
-
-from .metrics import Metric
+from hermes_cli.serving.exposition import Metric
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor

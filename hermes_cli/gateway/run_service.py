@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from hermes_cli.config.schema import AgentConfig, RunsConfig
 from hermes_cli.home import Home
+from hermes_cli.serving.exposition import Metric
 
-from .metrics import Metric
+from .activity import report_activity
 from .process_service import ProcessService
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class RunService:
         self._logs: SessionLogs | None = None
         self._redactor: Redactor | None = None
         self._agent: Agent | None = None
-        self._tending: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -80,7 +81,8 @@ class RunService:
                     self.problem = str(error)
                     raise
                 self.problem = ""
-                self._tending = asyncio.ensure_future(self._tend(self._runner))
+                reporting = report_activity(self.home, self._runner)
+                self._tasks = {asyncio.ensure_future(work) for work in (self._tend(self._runner), reporting)}
             return self._runner
 
     async def start(self) -> None:
@@ -145,9 +147,10 @@ class RunService:
         """Let go of the runs: the next gateway takes them up."""
         async with self._making:
             self._closed = True
-        if self._tending is not None:
-            self._tending.cancel()
-            await asyncio.wait({self._tending})
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         if self._runner is not None:
             await self._runner.drain()
             await self._runner.journal.close()

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from hermes_cli import __version__
 from hermes_cli.home import Home
+from hermes_cli.serving.exposition import Metric, counter, gauge
 from hermes_cli.serving.protocol import Connections
 
 from .api import GatewayStatus, Health
 from .events import EventJournal
-from .metrics import Metric, counter, gauge, process_metrics, uptime
+from .metrics import process_metrics, uptime
 from .process_service import ProcessService
 from .records import State
 from .run_service import RunService

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from hermes_cli.gateway.activity import active_runs
 from hermes_cli.gateway.identity import ProcessIdentity
 from hermes_cli.gateway.records import IntentRecord, ParkedRecord, StateRecord
 from hermes_cli.home import CorruptFileError, Home, RecordT, load
@@ -15,6 +16,7 @@ from hermes_cli.service_manager.types import ServiceStatus
 from .exits import last_exit
 from .model import ServiceReport, Wanted
 from .processes import running_processes
+from .usage import usage_of
 
 _LIVE_STATES = frozenset({"running", "draining", "degraded"})
 """Last states after which a gateway without an intent counts as wanted: the rule of the boot."""
@@ -33,10 +35,12 @@ def gateway_row(
     state = _load(home.state, StateRecord, messages)
     parked = _load(home.parked, ParkedRecord, messages)
     service = observed.get(report.service)
-    alive = state is not None and ProcessIdentity(state.pid, state.pid_start, state.boot_id).is_alive()
+    process = None if state is None else ProcessIdentity(state.pid, state.pid_start, state.boot_id)
+    alive = process is not None and process.is_alive()
 
     report.wanted = _wanted(intent, state, parked, service)
-    report.parked_reason = parked.reason if parked is not None else None
+    if parked is not None:
+        report.parked_reason, report.parked_kind = parked.reason, parked.kind
     if service is not None and service.registered:
         from_supervisor(report, service)
         if not service.answering:
@@ -54,8 +58,9 @@ def gateway_row(
         report.actual = "down"
     if state is not None:
         current = alive and (report.pid is None or report.pid == state.pid)
-        if current:
+        if current and process is not None:
             _refine(report, state)
+            report.active_runs = active_runs(home, process)
         report.restarts = state.restarts  # since the last start asked for; s6's own tally never forgets
         if state.message and (current or report.wanted == "up"):
             messages.append(state.message)
@@ -98,6 +103,7 @@ def from_supervisor(report: ServiceReport, service: ServiceStatus) -> None:
     if service.running:
         report.pid = service.pid
         report.uptime_seconds = _age(service.since)
+        _use(report)
 
 
 def _from_state(report: ServiceReport, state: StateRecord) -> None:
@@ -106,6 +112,12 @@ def _from_state(report: ServiceReport, state: StateRecord) -> None:
     report.ready = state.state in ("running", "degraded")
     report.actual = "ready" if state.state == "running" else state.state.replace("_", " ")
     report.uptime_seconds = _age(state.started_at)
+    _use(report)
+
+
+def _use(report: ServiceReport) -> None:
+    if report.pid is not None:
+        report.memory_bytes, report.cpu_seconds = usage_of(report.pid)
 
 
 def _refine(report: ServiceReport, state: StateRecord) -> None:

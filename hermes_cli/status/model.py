@@ -32,8 +32,16 @@ class ServiceReport(msgspec.Struct, kw_only=True):
     last_exit: str | None = None
     """How the last run ended, in words."""
     parked_reason: str | None = None
+    parked_kind: Literal["config", "crash_loop"] | None = None
+    """Which kind of reason that is; None also where only the supervisor says that it is parked."""
     port: int | None = None
     url: str | None = None
+    memory_bytes: int | None = None
+    """Resident memory of the process, without its children."""
+    cpu_seconds: float | None = None
+    """Processor time of the process since it began, without its children."""
+    active_runs: int | None = None
+    """Runs that a running gateway has in hand, those that wait to be allowed included."""
     processes: int | None = None
     """Background processes of a gateway's profile that run, with or without it."""
     message: str = ""

@@ -21,9 +21,9 @@ from hermes_cli.gateway.identity import ProcessIdentity, boot_id, command_of, st
 from hermes_cli.gateway.listeners import AddressError, open_tcp
 from hermes_cli.gateway.lock import AlreadyRunningError, HomeLock, holder_of
 from hermes_cli.gateway.memory import untouched_text
-from hermes_cli.gateway.metrics import counter, gauge, render
 from hermes_cli.gateway.port_holder import describe_holder, pid_listening_on
 from hermes_cli.home import Home
+from hermes_cli.serving.exposition import counter, gauge, render
 from hermes_cli.serving.notify import Supervisor
 
 

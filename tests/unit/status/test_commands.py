@@ -62,7 +62,9 @@ def test_a_profile_that_is_not_there_is_an_error_for_every_status(root: Path, co
     assert hermes("-p", "coder", "status").returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["status", "--healthy"]])
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["status", "--json"], ["status", "--healthy"], ["status", "--metrics"]]
+)
 def test_status_loads_nothing_heavy(root: Path, arguments: list[str]) -> None:
     heavy = {"rich", "textual", "docker", "starlette", "uvicorn", "ruamel", "yaml", "requests", "asyncio"}
     assert loaded(arguments) & heavy == set()
