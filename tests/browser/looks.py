@@ -1,0 +1,50 @@
+"""A page in light and dark, on a desktop and on a phone: pictured, measured, and judged by axe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from playwright.sync_api import Page
+
+from . import axe
+
+PICTURES = Path(__file__).resolve().parents[2] / "artifacts/screenshots"
+
+
+class Look(NamedTuple):
+    """How a page is shown; sizes in CSS pixels."""
+
+    scheme: Literal["light", "dark"]
+    device: str
+    width: int
+    height: int
+
+
+LOOKS = [
+    Look(scheme, device, width, height)
+    for scheme in ("light", "dark")
+    for device, width, height in (("desktop", 1280, 800), ("phone", 390, 844))
+]
+
+_TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter((element) =>
+  element.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+  && element.getClientRects().length).slice(0, 5).map((element) => element.outerHTML.slice(0, 150))"""
+
+
+def judge(page: Page, name: str) -> None:
+    """Keep a picture of `page` as it is in every look; fail if it is wider than the screen or axe objects."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    before = page.viewport_size
+    for look in LOOKS:
+        page.set_viewport_size({"width": look.width, "height": look.height})
+        page.emulate_media(color_scheme=look.scheme)
+        page.screenshot(path=PICTURES / f"{name}-{look.device}-{look.scheme}.png", full_page=True)
+        if page.evaluate(
+            "() => document.scrollingElement.scrollWidth > document.documentElement.clientWidth"
+        ):
+            raise AssertionError(f"{name} is wider than a {look.device}: {page.evaluate(_TOO_WIDE)}")
+        if axe.SOURCE.exists():
+            assert not (found := axe.grave_violations(page)), (name, look, found)
+    if before is not None:
+        page.set_viewport_size(before)
