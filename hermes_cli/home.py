@@ -103,6 +103,11 @@ class Home:
         return self.run_dir / "gateway.lock"
 
     @property
+    def activity(self) -> Path:
+        """What the gateway has in hand just now; see `gateway.activity`."""
+        return self.run_dir / "activity.json"
+
+    @property
     def socket(self) -> Path:
         """The control socket; below /run/hermes where this path is too long for one."""
         path = self.run_dir / "gateway.sock"

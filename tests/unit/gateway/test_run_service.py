@@ -14,6 +14,8 @@ import pytest
 
 from hermes_cli.config.schema import AgentConfig, RunsConfig
 from hermes_cli.gateway import run_service
+from hermes_cli.gateway.activity import active_runs
+from hermes_cli.gateway.identity import ProcessIdentity
 from hermes_cli.gateway.process_service import ProcessService
 from hermes_cli.gateway.run_service import RunService
 from hermes_cli.home import Home
@@ -64,6 +66,25 @@ def test_nothing_is_made_before_there_is_a_run(home: Home) -> None:
             assert service.metrics()
             assert not home.state_db.exists()
             assert not home.workspace.exists()
+
+    asyncio.run(scene())
+
+
+def test_how_many_runs_go_on_is_told_to_whoever_does_not_ask(home: Home) -> None:
+    home.run_dir.mkdir(exist_ok=True)
+
+    async def active(wanted: int) -> None:
+        async with asyncio.timeout(20):
+            while active_runs(home, ProcessIdentity.own()) != wanted:
+                await asyncio.sleep(0.01)
+
+    async def scene() -> None:
+        async with serving(home) as service:
+            runner = await service.runner()
+            run, _ = await runner.submit(RunRequest(message="sleep 100"))
+            await active(1)
+            await runner.cancel(run.run_id)
+            await active(0)
 
     asyncio.run(scene())
 

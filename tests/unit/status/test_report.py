@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from hermes_cli import status
 from hermes_cli.config import inspect_config
+from hermes_cli.gateway.activity import ActivityRecord
 from hermes_cli.gateway.identity import ProcessIdentity
 from hermes_cli.gateway.records import Intent, IntentRecord, ParkedRecord, State, StateRecord
 from hermes_cli.home import Home, Record, save
@@ -106,6 +108,26 @@ def test_a_wanted_and_ready_gateway_is_healthy(root: Path) -> None:
     assert coder.uptime_seconds == pytest.approx(60, abs=2)
     assert (coder.port, coder.url) == (8643, "http://127.0.0.1:8643")
     assert (report.healthy, report.problems) == (True, [])
+
+
+def test_a_running_gateway_has_its_memory_its_time_and_its_runs(root: Path) -> None:
+    write(root, intent("running"))
+    write(root, state("running"))
+    home, me = Home.of("coder", root), ProcessIdentity.own()
+    home.run_dir.mkdir(exist_ok=True)
+    record = ActivityRecord(pid=me.pid, pid_start=me.start, boot_id=me.boot_id, active_runs=2)
+    save(home.activity, record)
+    coder = row(look(root, up(pid=me.pid)))
+    (resident,) = re.findall(r"VmRSS:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    assert coder.memory_bytes == pytest.approx(int(resident) * 1024, rel=0.2)
+    assert coder.cpu_seconds == pytest.approx(time.process_time(), rel=0.2, abs=0.5)
+    assert coder.active_runs == 2
+
+
+def test_a_gateway_that_is_down_uses_nothing(root: Path) -> None:
+    write(root, state("stopped", ProcessIdentity(1 << 22, 1, "another boot")))
+    coder = row(look(root, ServiceStatus("gateway-coder", registered=True)))
+    assert (coder.memory_bytes, coder.cpu_seconds, coder.active_runs) == (None, None, None)
 
 
 def test_a_gateway_that_only_starts_is_not_healthy_yet(root: Path) -> None:
