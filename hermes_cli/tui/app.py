@@ -21,6 +21,7 @@ from textual.widgets import DataTable, Footer, Static
 from hermes_cli import __version__
 from hermes_cli.faces.background import in_thread
 from hermes_cli.faces.overview import Overview, Row, overview, unreadable
+from hermes_cli.faces.verbs import Operator, Verb, Verbs
 from hermes_cli.home import Home, root_home
 from hermes_cli.service_manager.names import DEFAULT_PROFILE, service_name
 from hermes_cli.status import StatusReport, collect
@@ -28,7 +29,6 @@ from hermes_cli.status import StatusReport, collect
 from .help import HelpScreen
 from .log_view import LogView
 from .table import EXIT_WIDTH, GatewayTable
-from .verbs import Operator, Verb, Verbs
 
 INTERVAL = 1.0
 """Seconds between two looks at everything."""

@@ -1,4 +1,4 @@
-"""Start, stop and restart from the keyboard: one at a time for each gateway, and said how it went."""
+"""Start, stop and restart for every face: one at a time for each gateway, and said how it went."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from hermes_cli.faces.background import in_thread
-from hermes_cli.faces.printable import plain
+from .background import in_thread
+from .printable import plain
 
 Verb = Literal["start", "stop", "restart"]
 
