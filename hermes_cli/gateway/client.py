@@ -18,6 +18,7 @@ from .records import StateRecord
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
+    from .process_client import ProcessClient
     from .run_client import RunClient
 
 _LARGEST_ANSWER = 4 << 20
@@ -82,6 +83,13 @@ class GatewayClient:
 
         return RunClient(self)
 
+    @property
+    def processes(self) -> ProcessClient:
+        """Background processes, where the profile keeps them."""
+        from .process_client import ProcessClient
+
+        return ProcessClient(self)
+
     def healthz(self) -> str:
         """ "ok", "starting" or "draining"."""
         return str(self.get_json("/healthz")["status"])
@@ -130,7 +138,9 @@ class GatewayClient:
         try:
             connection.sock, authorization = self._connect(timeout or self._timeout)
             connection.request(method, path, body, {**authorization, **(headers or {})})
-            yield Answer(connection.getresponse())
+            # Closed by itself: a connection that ends with its answer has let go of the socket by then.
+            with connection.getresponse() as response:
+                yield Answer(response)
         except (OSError, http.client.HTTPException) as error:
             raise GatewayUnreachableError(self.home, str(error) or type(error).__name__) from error
         finally:
