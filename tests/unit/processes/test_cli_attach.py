@@ -14,7 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from hermes_cli.cli.process_terminal import DetachKeys
+from hermes_cli.faces.terminal import DetachKeys
 from hermes_cli.home import Home
 from hermes_cli.processes.modes import ModeTracker
 from hermes_cli.processes.profile import registry_of
