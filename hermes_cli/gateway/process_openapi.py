@@ -64,7 +64,8 @@ _OF_ALL = {"events", "acknowledge"}
 _WHY = {
     "400": "A body, number or cursor that is none",
     "404": "No such process",
-    "409": "The id begins several; or the process has ended, or its stdin is closed",
+    "409": "The id begins several; the process has ended, or its stdin is closed; or no such environment is "
+    "configured",
     "422": "The command cannot be started, or a watch pattern is none",
     "429": "The limit of processes, or of their disk, is reached",
     "502": "The process's keeper does not answer; or the sandbox cannot be used",
@@ -83,7 +84,7 @@ def process_paths(refused: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _operation(verb: str, method: str, path: str, refused: dict[str, Any]) -> dict[str, Any]:
     summary, answer, body, refusals = _SUMMARIES[verb]
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": _COMPONENTS + answer}}}
-    in_a_place = () if verb in _OF_ALL else ("502",)
+    in_a_place = () if verb in _OF_ALL else ("409", "502")
     codes = {"400", *refusals, *in_a_place, *(("503",) if method == "POST" else ())}
     responses: dict[str, Any] = {
         "201" if verb == "start" else "200": {"description": summary, "content": content},

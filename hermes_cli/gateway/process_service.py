@@ -53,8 +53,8 @@ class ProcessService:
         self._slow: ThreadPoolExecutor | None = None
 
     async def place(self, name: Kind | None = None) -> Place:
-        """The environment `name`, the profile's where it is None. Raises `EnvironmentUnusableError` where it
-        is not configured; a sandbox is connected by the first call."""
+        """The environment `name`, the profile's where it is None. Raises `EnvironmentNotConfiguredError`
+        where there is none; a sandbox is connected by the first call."""
         kind = name or self.default
         if kind == "local":
             from .process_places import LocalPlace
@@ -177,11 +177,11 @@ class ProcessService:
     def _make_sandbox(self, kind: Kind) -> SandboxPlace:
         from hermes_cli.config import ConfigError
         from hermes_cli.processes.environments import open_environment
-        from hermes_cli.processes.errors import EnvironmentUnusableError
+        from hermes_cli.processes.errors import EnvironmentNotConfiguredError
 
         from .process_places import SandboxPlace
 
         try:
             return SandboxPlace(open_environment(self.home, kind))
         except ConfigError as error:
-            raise EnvironmentUnusableError(str(error), cause="not_configured") from error
+            raise EnvironmentNotConfiguredError(str(error)) from error

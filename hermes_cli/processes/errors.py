@@ -93,3 +93,12 @@ class EnvironmentUnusableError(ProcessError):
     def __init__(self, message: str, cause: str = "broken") -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class EnvironmentNotConfiguredError(EnvironmentUnusableError):
+    """The profile's configuration names no sandbox of the kind that was asked for."""
+
+    code = "environment_not_configured"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "not_configured")

@@ -34,6 +34,7 @@ CODES: Mapping[str, int] = {
     "cursor_expired": 410,
     "not_running": 409,
     "stdin_closed": 409,
+    "environment_not_configured": 409,
     "bad_pattern": 422,
     "cannot_start": 422,
     "limit": 429,

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 from hermes_cli.home import Home
 from hermes_cli.processes.ending import SANDBOX_IDENTITY, used_sandboxes
-from hermes_cli.processes.errors import EnvironmentUnusableError, ProcessError
+from hermes_cli.processes.errors import (
+    EnvironmentNotConfiguredError,
+    EnvironmentUnusableError,
+    ProcessError,
+)
 from hermes_cli.processes.in_use import using
 from hermes_cli.processes.profile import registry_of, secrets_of
 
@@ -25,8 +29,8 @@ _CONTAINER = ".sandbox-container"
 def open_environment(home: Home, name: Kind | None = None) -> Environment:
     """Where the processes of the profile run: as `terminal.environment` says, or `name` instead.
 
-    Nothing is connected yet. Raises `ConfigError`, and `EnvironmentUnusableError` where the configuration
-    does not say which container or host.
+    Nothing is connected yet. Raises `ConfigError`, and `EnvironmentNotConfiguredError` where the
+    configuration does not say which container or host.
     """
     if name == "local":
         return _local(home)
@@ -123,10 +127,9 @@ def _docker(home: Home, config: DockerConfig) -> Environment:
     from .remote import RemoteEnvironment
 
     if not config.container and not config.image:
-        raise EnvironmentUnusableError(
+        raise EnvironmentNotConfiguredError(
             f"the environment is docker, but {home.config} names no container; set terminal.docker.container "
-            "to one that runs, or terminal.docker.image to make one from",
-            cause="not_configured",
+            "to one that runs, or terminal.docker.image to make one from"
         )
     identity = sandbox_identity(home)
     if not config.container:
@@ -156,9 +159,8 @@ def _ssh(home: Home, config: SshConfig) -> Environment:
     from .ssh import SshTarget, SshTransport
 
     if not config.host:
-        raise EnvironmentUnusableError(
-            f"the environment is ssh, but {home.config} names no host; set terminal.ssh.host",
-            cause="not_configured",
+        raise EnvironmentNotConfiguredError(
+            f"the environment is ssh, but {home.config} names no host; set terminal.ssh.host"
         )
     target = SshTarget(
         config.host,

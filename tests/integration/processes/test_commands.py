@@ -144,7 +144,8 @@ def test_an_environment_that_is_not_configured_is_refused_in_one_sentence(hermes
     assert (done.returncode, done.stdout) == (1, "")
     assert f"terminal.{name}." in done.stderr
     assert done.stderr.count("\n") == 1
-    assert json.loads(hermes("--environment", name, "list", "--json").stdout)["code"] == "environment"
+    refused = json.loads(hermes("--environment", name, "list", "--json").stdout)
+    assert refused["code"] == "environment_not_configured"
 
 
 @pytest.mark.only("docker", "ssh")

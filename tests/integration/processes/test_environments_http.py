@@ -113,7 +113,7 @@ def test_an_environment_that_is_none_or_not_configured_is_refused(gateway: Gatew
     assert (status, answer["code"]) == (400, "bad_request")
     assert call(gateway, "", {"command": "true", "environment": "moon"})[0] == 400
     status, answer = call(gateway, "?environment=ssh")
-    assert (status, answer["code"]) == (502, "environment")
+    assert (status, answer["code"]) == (409, "environment_not_configured")
     assert "terminal.ssh.host" in answer["detail"]
 
 
