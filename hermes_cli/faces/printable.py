@@ -45,3 +45,31 @@ def plain(text: str, limit: int = MAX_LINE) -> str:
     if len(text) > limit:
         text, cut = text[:limit], cut + len(text) - limit
     return f"{text} … ({cut} more characters)" if cut else text
+
+
+_LINE_END = re.compile("\r\n|\n|\r")
+"""A carriage return ends a line too: it would hide what is before it."""
+
+_LONGEST_LINE = 1 << 16
+"""Characters of a line of output: what somebody's program wrote is shown whole."""
+
+
+def plain_text(text: str, limit: int = _LONGEST_LINE) -> str:
+    """`text` as lines that are each `plain`, with newlines between them."""
+    return "\n".join(plain(line, limit) for line in _LINE_END.split(text))
+
+
+class Flowing:
+    """Output that comes in pieces, each made harmless: their sum is the `plain_text` of the whole."""
+
+    def __init__(self) -> None:
+        self._after_return = False
+
+    def take(self, piece: str) -> str:
+        """The next piece."""
+        if self._after_return and piece.startswith("\n"):
+            piece = piece[1:]
+        elif not piece:
+            return ""
+        self._after_return = piece.endswith("\r")
+        return plain_text(piece)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_cli.faces.printable import MAX_LINE, plain
+from hermes_cli.faces.printable import MAX_LINE, Flowing, plain, plain_text
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,13 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
     assert not any(character < " " and character != "\t" for character in shown)
     assert not any("\x7f" <= character <= "\x9f" for character in shown)
     assert plain(shown) == shown
+
+
+def test_a_text_keeps_its_lines_and_nothing_hides_one() -> None:
+    assert plain_text("a\x1b[1mb\r\nc\rd\n") == "ab\nc\nd\n"
+
+
+@given(st.lists(st.text(alphabet="ab\r\n", max_size=5), max_size=8))
+def test_pieces_that_flow_are_the_text_that_they_are_of(pieces: list[str]) -> None:
+    flow = Flowing()
+    assert "".join(flow.take(piece) for piece in pieces) == plain_text("".join(pieces))
