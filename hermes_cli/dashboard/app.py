@@ -1,49 +1,41 @@
-"""The dashboard as an ASGI application: which address gives what, and to whom. It only reads."""
+"""The dashboard as an ASGI application: its state, who may do what, and the modules that serve its pages."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from urllib.parse import parse_qs
+from urllib.parse import urlsplit
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from hermes_cli.faces.background import in_thread
-from hermes_cli.faces.log_tail import LogTail
 from hermes_cli.faces.printable import plain
 from hermes_cli.home import Home
-from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_name
 from hermes_cli.status import StatusReport, collect
 
 from .assets import Assets
 from .auth import Attempts, Credentials, Forms, Sessions
+from .forms import MAX_FORM, read_form
 from .live import Board
-from .pages.login import login_page
-from .pages.overview import overview_page
+from .markup import Html
 from .pages.shell import Place, message_page
 from .security import Guard, same_origin
 from .settings import Settings
-from .streams import Streams, cursor_of, log_events, status_events
+from .streams import Streams
+from .visitor import Right, Visitor
 
 SESSION_COOKIE = "hermes_session"
-FORM_COOKIE = "hermes_form"
 
-MAX_FORM = 8 * 1024
-"""Bytes of a form; ours have a few hundred."""
-
-LINES = 200
-"""Lines of a log on a new page."""
+_NO_COOKIE = "this machine"
+"""What forms are bound to where nobody signs in: their token is a secret of the page all the same."""
 
 
 class Dashboard:
-    """One dashboard's state and its pages."""
+    """One dashboard's state, and what every route asks it."""
 
     def __init__(self, settings: Settings, look: Callable[[], StatusReport] | None = None) -> None:
         self.settings = settings
@@ -51,10 +43,10 @@ class Dashboard:
         self.board = Board(self.look)
         self.streams = Streams()
         self.sessions = Sessions()
-        self._attempts = Attempts()
-        self._forms = Forms()
-        self._assets = Assets()
-        self._credentials = Credentials(settings.password, settings.token)
+        self.attempts = Attempts()
+        self.forms = Forms()
+        self.assets = Assets()
+        self.credentials = Credentials(settings.password, settings.token)
 
     def close(self) -> None:
         """End every stream, so that nothing holds the server up."""
@@ -62,19 +54,11 @@ class Dashboard:
         self.streams.close()
 
     def asgi(self) -> ASGIApp:
+        from .routes import routes
+
         app = Starlette(
-            routes=[
-                Route("/", self.overview),
-                Route("/login", self.login_form, methods=["GET"]),
-                Route("/login", self.login, methods=["POST"]),
-                Route("/logout", self.logout, methods=["POST"]),
-                Route("/events/status", self.status_stream),
-                Route("/events/log", self.log_stream),
-                Route("/api/status", self.status),
-                Route("/healthz", self.healthz),
-                Route("/static/{name}", self._assets.serve),
-            ],
-            exception_handlers={HTTPException: self.refused, 500: self.broken},
+            routes=routes(self),
+            exception_handlers={HTTPException: self._refused, 500: self._broken},
         )
         guard = Guard(
             app,
@@ -85,178 +69,139 @@ class Dashboard:
         # Believes X-Forwarded-* from these peers only; uvicorn's own name for the setting.
         return ProxyHeadersMiddleware(guard, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))  # type: ignore[arg-type, return-value]
 
-    async def overview(self, request: Request) -> Response:
-        if not self._may_read(request):
-            return RedirectResponse(self._place(request).url("/login", gateway=_named(request)), 303)
-        overview = await self.board.fresh()
-        profiles = overview.profiles()
-        gateway = self._chosen(request, profiles or [DEFAULT_PROFILE])
-        tail = LogTail(Home.of(gateway, self.settings.root).gateway_log, lines=LINES)
-        try:
-            lines = [plain(line) for line in tail.read()]
-            page = overview_page(self._place(request), overview, gateway, lines, str(tail.cursor))
-        finally:
-            tail.close()
-        return HTMLResponse(page)
-
-    async def login_form(self, request: Request) -> Response:
-        if self._may_read(request):
-            return RedirectResponse(self._place(request).url(gateway=_named(request)), 303)
-        return self._form_answer(request, _named(request))
-
-    async def login(self, request: Request) -> Response:
-        form = await _form(request)
-        gateway = _profile(form.get("gateway", ""))
+    def visitor(self, request: Request) -> Visitor | None:
+        """Who asks; None for one who has to sign in first."""
         if not self.settings.guarded:
-            return RedirectResponse(self._place(request).url(gateway=gateway), 303)
-        if not self._ours(request, form, request.cookies.get(FORM_COOKIE)):
-            error = "This form is too old, or did not come from this page. Please try again."
-            return self._form_answer(request, gateway, error, 403)
-        address = request.client.host if request.client else ""
-        wait = self._attempts.wait(address)
-        if wait > 0:
-            error = f"Too many wrong attempts. Please wait {int(wait) + 1} seconds."
-            return self._form_answer(request, gateway, error, 429, {"retry-after": str(int(wait) + 1)})
-        if not self._credentials.match(form.get("password", "")):
-            self._attempts.failed(address)
-            return self._form_answer(request, gateway, "That is not the password.", 403)
-        self._attempts.succeeded(address)
-        answer = RedirectResponse(self._place(request).url(gateway=gateway), 303)
-        self._set_cookie(request, answer, SESSION_COOKIE, self.sessions.open(), int(self.sessions.lifetime))
-        self._set_cookie(request, answer, FORM_COOKIE, "", 0)
-        return answer
-
-    async def logout(self, request: Request) -> Response:
+            return Visitor("operator")
         session = request.cookies.get(SESSION_COOKIE)
-        if not self._ours(request, await _form(request), session):
-            raise HTTPException(403, "This form is too old, or did not come from this page.")
-        self.sessions.close(session or "")
-        answer = RedirectResponse(self._place(request).url("/login"), 303)
-        self._set_cookie(request, answer, SESSION_COOKIE, "", 0)
-        return answer
+        if self.sessions.valid(session):
+            return Visitor("operator", session)
+        return self._bearer(request)
 
-    async def status_stream(self, request: Request) -> Response:
-        self._require(request)
-        return self.streams.respond(status_events(self.board), lambda: self._may_read(request))
+    def require(self, request: Request, right: Right) -> Visitor:
+        """The visitor, who has this right. Raises 401 (a browser is led to the form and back) or 403."""
+        visitor = self.visitor(request)
+        if visitor is None:
+            raise HTTPException(401, "Sign in first, or send the token as 'Authorization: Bearer TOKEN'.")
+        if not visitor.may(right):
+            raise HTTPException(403, "You may only look here; changes take the operator's password.")
+        return visitor
 
-    async def log_stream(self, request: Request) -> Response:
-        self._require(request)
-        gateway = self._chosen(request, (await self.board.fresh()).profiles())
-        cursor = cursor_of(request.headers.get("last-event-id"), request.query_params.get("cursor"))
-        tail = LogTail(Home.of(gateway, self.settings.root).gateway_log, lines=LINES, cursor=cursor)
-        return self.streams.respond(log_events(tail), lambda: self._may_read(request))
+    async def form(self, request: Request, *, limit: int = MAX_FORM) -> dict[str, str]:
+        """The fields of one of our own forms, sent by an operator; of fields given twice, the last.
 
-    async def status(self, request: Request) -> Response:
-        """What `hermes status --json` prints."""
-        self._require(request)
-        return Response(msgspec.json.encode(await in_thread(self.look)), media_type="application/json")
+        Raises 401 or 403 for anybody else and for forms that other sites made, 413 for more than `limit`
+        bytes, 415 and 400 for what is no form.
+        """
+        visitor = self.require(request, "operate")
+        fields = await read_form(request, limit)
+        if not visitor.by_token and not self.ours(request, fields, visitor.session or _NO_COOKIE):
+            raise HTTPException(403, "This form is too old, or not of this page; reload it and try again.")
+        return fields
 
-    async def healthz(self, _request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+    def ours(self, request: Request, fields: dict[str, str], cookie: str | None) -> bool:
+        """Whether the form is one that we gave to the browser with this cookie."""
+        return same_origin(request) and self.forms.valid(cookie, fields.get("csrf", ""))
 
-    async def refused(self, request: Request, error: Exception) -> Response:
+    def place(self, request: Request) -> Place:
+        """Where a page is shown, and to whom: what `pages` need of a request."""
+        visitor = self.visitor(request)
+        return Place(
+            root_path=self.settings.root_path,
+            assets=self.assets.version,
+            path=request.url.path.removeprefix(self.settings.root_path) or "/",
+            role=visitor.role if visitor is not None else None,
+            csrf=self.forms.token(visitor.session or _NO_COOKIE) if visitor is not None else "",
+            signed_in=visitor is not None and visitor.session is not None,
+        )
+
+    async def home(self, request: Request) -> Home:
+        """The home of the profile that the path names as `{profile}`; raises 404 where there is none."""
+        name = request.path_params["profile"]
+        if name not in (await self.board.fresh()).profiles():
+            raise HTTPException(404, f"There is no profile {plain(name, 60)!r}: it may have been deleted.")
+        return Home.of(name, self.settings.root)
+
+    def page(self, html: Html, status: int = 200) -> Response:
+        return HTMLResponse(html, status)
+
+    def done(self, request: Request, sentence: str, path: str) -> Response:
+        """A form was carried out. Scripts get `{"text", "location"}`, browsers are led to `path`."""
+        location = self.place(request).url(path)
+        if wants_json(request):
+            return JSONResponse({"text": sentence, "location": location})
+        return RedirectResponse(location, 303)
+
+    async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        if error.status_code == 401 and request.method == "GET" and wants_html(request):
+            return RedirectResponse(self.place(request).url("/login", next=wanted(request)), 303, headers)
         titles = {404: "Not found", 401: "Not signed in", 405: "Not possible", 403: "Refused"}
         sentences = {
             404: "There is nothing at this address.",
             405: "This address does not take that request.",
         }
-        title = titles.get(error.status_code, "That did not work")
         own = error.detail if error.detail.endswith(".") else ""
-        page = message_page(
-            self._place(request), title, own or sentences.get(error.status_code, error.detail)
-        )
-        return HTMLResponse(page, error.status_code, dict(error.headers or {}))
+        sentence = own or sentences.get(error.status_code, error.detail)
+        if wants_json(request):
+            return JSONResponse({"error": sentence}, error.status_code, headers)
+        title = titles.get(error.status_code, "That did not work")
+        return HTMLResponse(message_page(self.place(request), title, sentence), error.status_code, headers)
 
-    async def broken(self, request: Request, _error: Exception) -> Response:
+    async def _broken(self, request: Request, _error: Exception) -> Response:
         sentence = "The dashboard made a mistake; its own log says where. The gateways are not affected."
-        return HTMLResponse(message_page(self._place(request), "That did not work", sentence), 500)
+        if wants_json(request):
+            return JSONResponse({"error": sentence}, 500)
+        return HTMLResponse(message_page(self.place(request), "That did not work", sentence), 500)
 
-    def _may_read(self, request: Request) -> bool:
-        if not self.settings.guarded or self.sessions.valid(request.cookies.get(SESSION_COOKIE)):
-            return True
+    def _bearer(self, request: Request) -> Visitor | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            return False
-        address = request.client.host if request.client else ""
-        if self._attempts.wait(address) > 0:
-            return False
-        if self._credentials.match_token(token.strip()):
-            return True
-        self._attempts.failed(address)
-        return False
-
-    def _require(self, request: Request) -> None:
-        if not self._may_read(request):
-            raise HTTPException(401, "Sign in first, or send the token as 'Authorization: Bearer TOKEN'.")
-
-    def _ours(self, request: Request, form: dict[str, str], cookie: str | None) -> bool:
-        return same_origin(request) and self._forms.valid(cookie, form.get("csrf", ""))
-
-    def _chosen(self, request: Request, profiles: list[str]) -> str:
-        """The gateway that the address names; the first where it names none."""
-        name = request.query_params.get("gateway", "")
-        if not name:
-            return profiles[0] if profiles else DEFAULT_PROFILE
-        if name not in profiles:
-            raise HTTPException(404, f"There is no gateway {plain(name, 60)!r}: it may have been deleted.")
-        return name
-
-    def _place(self, request: Request) -> Place:
-        session = request.cookies.get(SESSION_COOKIE)
-        signed_in = self.settings.guarded and session and self.sessions.valid(session)
-        csrf = self._forms.token(session) if session and signed_in else ""
-        return Place(self.settings.root_path, self._assets.version, csrf)
-
-    def _form_answer(
-        self,
-        request: Request,
-        gateway: str | None,
-        error: str | None = None,
-        status: int = 200,
-        headers: dict[str, str] | None = None,
-    ) -> Response:
-        cookie = request.cookies.get(FORM_COOKIE) or Forms.new_cookie()
-        page = login_page(self._place(request), self._forms.token(cookie), gateway, error)
-        answer = HTMLResponse(page, status, headers)
-        self._set_cookie(request, answer, FORM_COOKIE, cookie, 3600)
-        return answer
-
-    def _set_cookie(self, request: Request, answer: Response, name: str, value: str, age: int) -> None:
-        answer.set_cookie(
-            name,
-            value,
-            max_age=age,
-            path=f"{self.settings.root_path}/",
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of one of our forms; raises for anything that no form of ours sends."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "Only forms are taken here.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM:
-            raise HTTPException(413, "That is more than any form here has.", {"connection": "close"})
-    try:
-        fields = parse_qs(bytes(body).decode("ascii"), keep_blank_values=True, max_num_fields=16)
-    except (UnicodeDecodeError, ValueError) as error:
-        raise HTTPException(400, "That is no form.") from error
-    return {name: values[-1] for name, values in fields.items()}
-
-
-def _named(request: Request) -> str | None:
-    return _profile(request.query_params.get("gateway", ""))
-
-
-def _profile(name: str) -> str | None:
-    try:
-        return validate_profile_name(name)
-    except ValueError:
+            return None
+        address = address_of(request)
+        if self.attempts.wait(address) > 0:
+            return None
+        if self.credentials.match_token(token.strip()):
+            return Visitor("operator", by_token=True)
+        self.attempts.failed(address)
         return None
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def wants_html(request: Request) -> bool:
+    """Whether a browser shows the answer as a page."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def wants_json(request: Request) -> bool:
+    """Whether a script of our pages asks."""
+    return request.headers.get("accept", "").startswith("application/json")
+
+
+def wanted(request: Request) -> str | None:
+    """The address asked for, below our path; None for the start page."""
+    url = request.url
+    path = url.path.removeprefix(request.scope.get("root_path", "")) or "/"
+    address = f"{path}?{url.query}" if url.query else path
+    return None if address == "/" else address
+
+
+def local_address(address: str) -> str:
+    """`address` if it is a path of ours, else `/`: a link must not lead from our form to elsewhere."""
+    parts = urlsplit(address)
+    ours = (
+        address.startswith("/")
+        and not address.startswith("//")
+        and "\\" not in address
+        and address.isascii()
+        and address.isprintable()
+        and " " not in address
+        and not parts.netloc
+        and not parts.scheme
+        and len(address) <= 2048
+    )
+    return address if ours else "/"

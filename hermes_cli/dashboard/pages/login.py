@@ -7,8 +7,8 @@ from hermes_cli.dashboard.markup import Html, el
 from .shell import Place, csrf_field, document
 
 
-def login_page(place: Place, csrf: str, gateway: str | None, error: str | None = None) -> Html:
-    """The form, with `error` above it. `gateway` is where the reader wanted to go."""
+def login_page(place: Place, csrf: str, target: str, error: str | None = None) -> Html:
+    """The form, with `error` above it. `target` is the address the reader wanted."""
     return document(
         place,
         "Sign in",
@@ -21,7 +21,7 @@ def login_page(place: Place, csrf: str, gateway: str | None, error: str | None =
             el(
                 "form",
                 csrf_field(csrf),
-                el("input", type="hidden", name="gateway", value=gateway) if gateway else None,
+                el("input", type="hidden", name="next", value=target) if target != "/" else None,
                 # Browsers keep a password with a name; there is one reader, so the name is fixed.
                 el(
                     "input",

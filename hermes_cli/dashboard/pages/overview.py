@@ -67,7 +67,7 @@ def overview_page(place: Place, overview: Overview, gateway: str, lines: Sequenc
         ),
         _log(place, gateways, gateway, lines, cursor),
         el("noscript", el("p", f"As of {_utc()}. Reload the page to see what is new.", class_="hint")),
-        script=True,
+        scripts=("overview.js", "log.js"),
     )
 
 
@@ -221,11 +221,7 @@ def _log(place: Place, gateways: Sequence[Row], gateway: str, lines: Sequence[st
             hidden=not lines,
         ),
         id="log",
-        data_status_events=place.url("/events/status"),
-        data_log_events=place.url("/events/log", gateway=gateway, cursor=cursor),
-        data_overview=place.url(),
-        data_health=place.url("/healthz"),
-        data_gateway=gateway,
+        data_events=place.url("/events/log", gateway=gateway, cursor=cursor),
     )
 
 

@@ -70,6 +70,10 @@ class Browser:
     def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, headers=headers)
 
+    def visit(self, path: str, **headers: str) -> Answer:
+        """As one does by typing the address."""
+        return self.get(path, **{"accept": "text/html,*/*;q=0.8", **headers})
+
     def post(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
         form = {"content-type": "application/x-www-form-urlencoded"}
         return self.ask("POST", path, urlencode(fields).encode(), {**form, **headers})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,10 +81,11 @@ def test_data_is_for_those_who_signed_in(dashboard: Dashboard, path: str) -> Non
 
 def test_the_page_sends_strangers_to_the_form_and_back_to_where_they_wanted(dashboard: Dashboard) -> None:
     browser = dashboard.client()
-    away = browser.get("/?gateway=coder")
-    assert (away.status, away.headers["location"]) == (303, "/login?gateway=coder")
-    page = browser.get("/login?gateway=coder").text
-    answer = browser.post("/login", {"csrf": browser.csrf(page), "password": PASSWORD, "gateway": "coder"})
+    away = browser.visit("/?gateway=coder")
+    assert (away.status, away.headers["location"]) == (303, "/login?next=%2F%3Fgateway%3Dcoder")
+    page = browser.get(away.headers["location"]).text
+    target = re.findall(r'name="next" value="([^"]+)"', page)[0]
+    answer = browser.post("/login", {"csrf": browser.csrf(page), "password": PASSWORD, "next": target})
     assert (answer.status, answer.headers["location"]) == (303, "/?gateway=coder")
     assert browser.get("/?gateway=coder").status == 200
     assert browser.get("/login").status == 303
@@ -114,9 +116,24 @@ def test_a_token_is_enough_for_a_program(dashboard: Dashboard) -> None:
         assert dashboard.client(authorization=wrong).get("/api/status").status == 401
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "../x", "a b", "\r\nx: y"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "javascript:alert(1)",
+        "../x",
+        "a b",
+        "/a b",
+        "\r\nx: y",
+        "/\r\nx: y",
+        "/\u2044evil",
+        "/" + "x" * 4000,
+    ],
+)
 def test_the_form_leads_nowhere_else(dashboard: Dashboard, target: str) -> None:
-    answer = dashboard.client().sign_in(PASSWORD, gateway=target)
+    answer = dashboard.client().sign_in(PASSWORD, next=target)
     assert (answer.status, answer.headers["location"]) == (303, "/")
 
 
