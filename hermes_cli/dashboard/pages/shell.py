@@ -72,6 +72,7 @@ def document(place: Place, title: str, *content: Content, scripts: Sequence[str]
         "header",
         el("a", "Hermes", href=place.url(), class_="brand"),
         el("span", __version__, class_="version"),
+        _navigation(place) if place.role is not None else None,
         el("span", id="live", role="status", class_="live", hidden=True),
         sign_out(place) if place.signed_in else None,
         class_="bar",
@@ -80,7 +81,6 @@ def document(place: Place, title: str, *content: Content, scripts: Sequence[str]
         "body",
         el("a", "Skip to the content", href="#content", class_="skip"),
         header,
-        _navigation(place) if place.role is not None else None,
         el("main", *content, id="content"),
     )
     return Html("<!doctype html>\n" + el("html", head, body, lang="en", data_root=place.root_path) + "\n")
