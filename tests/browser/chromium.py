@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -25,6 +33,7 @@ def executable() -> str | None:
 
 @contextmanager
 def launched(path: str) -> Iterator[Browser]:
+    expect.set_options(timeout=DEADLINE_MS)
     with sync_playwright() as playwright:
         # Root has no sandbox to give up, and a container's /dev/shm is too small for it.
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]

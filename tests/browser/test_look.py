@@ -7,41 +7,59 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.gateway.harness import Yard
+
 from .conftest import Visit
 from .looks import judge
-from .world import Dashboard, Yard, running, write_log
+from .world import Dashboard, make_profile, serving, write_log
 
 
 @pytest.fixture(scope="module")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     root = tmp_path_factory.mktemp("home")
     yard = Yard(root, tmp_path_factory.mktemp("logs"))
-    for name in ("default", "coder", "writer", "reviewer"):
+    for name in ("default", "writer", "reviewer"):
         yard.profile(name)
     try:
         yard.start(yard.profile("coder")).ready()
-        write_log(
-            root,
-            "coder",
-            "".join(f"2026-11-21 13:{n:02}:00 a line of the log, number {n}\n" for n in range(40)),
-        )
-        with running(root) as started:
+        write_log(root, "coder", *(f"2026-11-21 13:{n:02}:00 the log's line {n}" for n in range(40)))
+        with serving(root) as started:
             yield started
     finally:
         yard.end()
 
 
 def test_the_overview(dashboard: Dashboard, visit: Visit) -> None:
-    page = visit(f"http://127.0.0.1:{dashboard.port}").open("/")
+    page = visit(dashboard.origin).open("/")
     page.get_by_text("● Live").wait_for()
     judge(page, "overview")
 
 
 def test_an_empty_home(tmp_path: Path, visit: Visit) -> None:
-    with running(tmp_path) as dashboard:
-        judge(visit(f"http://127.0.0.1:{dashboard.port}").open("/"), "overview-empty")
+    with serving(tmp_path) as dashboard:
+        judge(visit(dashboard.origin).open("/"), "overview-empty")
 
 
-def test_sign_in(tmp_path: Path, visit: Visit) -> None:
-    with running(tmp_path, HERMES_DASHBOARD_PASSWORD="pw") as dashboard:
-        judge(visit(f"http://127.0.0.1:{dashboard.port}").open("/login"), "sign-in")
+def test_fifty_profiles_arrive_in_less_than_a_hundred_kilobytes(tmp_path: Path, visit: Visit) -> None:
+    for number in range(50):
+        make_profile(tmp_path, f"profile-{number:02}", 8700 + number)
+    with serving(tmp_path) as dashboard:
+        visitor = visit(dashboard.origin)
+        sizes: dict[str, int] = {}
+        visitor.context.on(
+            "response",
+            lambda answer: (
+                sizes.update({answer.url: len(answer.body())})
+                if "event-stream" not in answer.headers.get("content-type", "")
+                else None
+            ),
+        )
+        page = visitor.open("/")
+        page.get_by_text("profile-49").first.wait_for()
+        page.get_by_text("● Live").wait_for()
+        judge(page, "overview-fifty")
+        assert sum(sizes.values()) < 100_000, sizes
+
+
+def test_nothing_is_at_this_address(dashboard: Dashboard, visit: Visit) -> None:
+    judge(visit(dashboard.origin).open("/nothing", status=404), "not-found")
