@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from hermes_cli.faces.background import in_thread
-from hermes_cli.faces.overview import Overview, Row, overview, unreadable
+from hermes_cli.faces.overview import Meter, Overview, Row, overview, unreadable
 from hermes_cli.status import StatusReport
 
 INTERVAL = 1.0
@@ -26,6 +26,7 @@ class Board:
         self._look = look
         self._interval = interval
         self._latest: Overview | None = None
+        self._meter = Meter()
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -82,7 +83,7 @@ class Board:
         before = self._latest
         try:
             report = await in_thread(self._look)
-            latest = overview(report, before)
+            latest = overview(report, before, meter=self._meter)
         except Exception as error:
             # Whatever broke, the page goes on and says so.
             latest = unreadable(error, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,8 @@ MARKS: Mapping[Tone, str] = {"good": "●", "busy": "◐", "bad": "✕", "idle":
 
 _BUSY = frozenset({"starting", "backing off", "draining", "stopping", "degraded"})
 _MAX_NOTE = 400
+_STEADY = 500_000
+"""Bytes by which the memory in use may swing about the edge between two megabytes."""
 _SAME_START = 2.0
 """Seconds by which two readings of one start may differ: an uptime is an age, and ages are rounded."""
 
@@ -39,8 +41,17 @@ class Row(msgspec.Struct, kw_only=True):
     """When it came up, in seconds since the epoch: an uptime would change every second, this does not."""
     restarts: str
     last_exit: str
+    parked: str
+    """Why it is parked."""
     port: str
+    memory: str
+    """`28 MB`, `1.2 GB`. A change by less than a megabyte is none."""
+    cpu: str
+    """`12 %` of one processor in the last seconds: see `Meter`."""
+    runs: str
+    processes: str
     note: str
+    """The parked reason and what else there is to know, as one text."""
 
     def uptime(self, now: float | None = None) -> str:
         """`8s`, `3m 20s`, `5h 12m`, `9d 4h`; empty where it is not up."""
@@ -63,11 +74,63 @@ class Overview(msgspec.Struct, kw_only=True):
         return [row.profile for row in self.rows if row.profile is not None]
 
 
-def overview(report: StatusReport, before: Overview | None = None, now: float | None = None) -> Overview:
-    """`report` in words. With `before`, what has not really changed stays exactly the same."""
+class Meter:
+    """How busy each service was lately, from the processor times of one look after the other."""
+
+    SPAN = 5.0
+    """Seconds over which it is measured: shorter ones jump about, and each jump is a change on every page."""
+
+    def __init__(self) -> None:
+        self._readings: dict[str, _Reading] = {}
+
+    def percent(self, service: ServiceReport, now: float) -> int | None:
+        """Of one processor. At first, and after each start, the average since the start."""
+        spent, pid = service.cpu_seconds, service.pid
+        if spent is None or pid is None:
+            self._readings.pop(service.service, None)
+            return None
+        last = self._readings.get(service.service)
+        if last is None or last.pid != pid or now < last.at:
+            share = _share(spent, service.uptime_seconds or 0.0)
+        elif now - last.at < self.SPAN:
+            return last.percent
+        else:
+            share = _share(spent - last.spent, now - last.at)
+        self._readings[service.service] = _Reading(pid, now, spent, share)
+        return share
+
+    def keep(self, services: Iterable[str]) -> None:
+        """Forget all but these."""
+        kept = set(services)
+        self._readings = {name: reading for name, reading in self._readings.items() if name in kept}
+
+
+class _Reading(NamedTuple):
+    pid: int
+    at: float
+    spent: float
+    percent: int
+
+
+def _share(spent: float, seconds: float) -> int:
+    return round(100 * max(0.0, spent) / seconds) if seconds > 0 else 0
+
+
+def overview(
+    report: StatusReport,
+    before: Overview | None = None,
+    now: float | None = None,
+    meter: Meter | None = None,
+) -> Overview:
+    """`report` in words. With `before`, what has not really changed stays exactly the same.
+
+    A face that looks again and again keeps a `meter`; without one, `cpu` is the average since the start.
+    """
     now = now if now is not None else time.time()
+    meter = meter if meter is not None else Meter()
     old = {row.service: row for row in before.rows} if before is not None else {}
-    rows = [_row(service, old.get(service.service), now) for service in report.services]
+    rows = [_row(service, old.get(service.service), now, meter) for service in report.services]
+    meter.keep(row.service for row in rows)
     gateways = [row for row in rows if row.profile is not None]
     tone: Tone = "good" if report.healthy else "bad"
     return Overview(
@@ -112,7 +175,12 @@ def duration(seconds: float) -> str:
     return f"{whole}s"
 
 
-def _row(service: ServiceReport, old: Row | None, now: float) -> Row:
+def size(memory: int) -> str:
+    """`28 MB`, `1.2 GB`: decimal, of so many bytes."""
+    return f"{memory / 1e9:.1f} GB" if memory >= 999.5e6 else f"{memory / 1e6:.0f} MB"
+
+
+def _row(service: ServiceReport, old: Row | None, now: float, meter: Meter) -> Row:
     tone = tone_of(service.actual, service.wanted)
     pid = _number(service.pid)
     since = None
@@ -133,7 +201,12 @@ def _row(service: ServiceReport, old: Row | None, now: float) -> Row:
         since=since,
         restarts=_number(service.restarts),
         last_exit=plain(service.last_exit or "", 60),
+        parked=plain(service.parked_reason or "", _MAX_NOTE),
         port=_number(service.port),
+        memory=_memory(service.memory_bytes, old.memory if old is not None else ""),
+        cpu=_percent(meter.percent(service, now)),
+        runs=_number(service.active_runs),
+        processes=_number(service.processes),
         note=_note(service),
     )
 
@@ -141,6 +214,18 @@ def _row(service: ServiceReport, old: Row | None, now: float) -> Row:
 def _note(service: ServiceReport) -> str:
     notes: Iterable[str | None] = (service.parked_reason, service.message)
     return plain("; ".join(dict.fromkeys(note for note in notes if note)), _MAX_NOTE)
+
+
+def _memory(value: int | None, shown: str) -> str:
+    """`shown`, the text of the last look, stays where it is off by less than a whole step."""
+    if value is None:
+        return ""
+    near = (size(max(0, value + step)) for step in (-_STEADY, _STEADY))
+    return shown if shown and shown in near else size(value)
+
+
+def _percent(value: int | None) -> str:
+    return "" if value is None else f"{value} %"
 
 
 def _number(value: int | None) -> str:

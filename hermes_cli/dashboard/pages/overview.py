@@ -38,7 +38,12 @@ _BLANK = Row(
     since=None,
     restarts="",
     last_exit="",
+    parked="",
     port="",
+    memory="",
+    cpu="",
+    runs="",
+    processes="",
     note="",
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hermes_cli.faces.overview import duration, overview, tone_of, unreadable
+from hermes_cli.faces.overview import Meter, duration, overview, size, tone_of, unreadable
 from hermes_cli.status import ServiceReport, StatusReport
 
 
@@ -74,3 +74,35 @@ def test_a_status_that_cannot_be_read_keeps_the_last_rows() -> None:
 )
 def test_durations_are_short(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"),
+    [(0, "0 MB"), (28_400_000, "28 MB"), (999_400_000, "999 MB"), (1_240_000_000, "1.2 GB")],
+)
+def test_sizes_are_short(memory: int, words: str) -> None:
+    assert size(memory) == words
+
+
+def test_memory_at_the_edge_of_a_megabyte_is_no_change() -> None:
+    shown = overview(_report(_coder(memory_bytes=28_400_000)))
+    for memory, words in ((28_600_000, "28 MB"), (28_300_000, "28 MB"), (29_600_000, "30 MB")):
+        shown = overview(_report(_coder(memory_bytes=memory)), shown)
+        assert shown.rows[0].memory == words
+    assert overview(_report(_coder()), shown).rows[0].memory == ""
+
+
+def test_the_processor_is_measured_between_two_looks() -> None:
+    meter = Meter()
+
+    def cpu(now: float, spent: float | None, pid: int | None = 7, uptime: float = 100.0) -> str:
+        row = _coder(pid=pid, cpu_seconds=spent, uptime_seconds=uptime)
+        return overview(_report(row), now=now, meter=meter).rows[0].cpu
+
+    assert cpu(1000.0, 20.0) == "20 %"
+    assert cpu(1001.0, 21.0) == "20 %"
+    assert cpu(1010.0, 25.0) == "50 %"
+    assert cpu(1020.0, 25.0) == "0 %"
+    assert cpu(1021.0, 0.5, pid=8, uptime=1.0) == "50 %"
+    assert cpu(900.0, 0.5, pid=8, uptime=0.0) == "0 %"
+    assert cpu(1022.0, None, pid=None) == ""
