@@ -6,7 +6,8 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -43,6 +44,16 @@ class GatewayAnswerError(HomeError):
         self.problem = dict(problem or {})
 
 
+class Endpoint(NamedTuple):
+    """Where a gateway answers, and what a request there has to carry."""
+
+    path: str | None
+    """Of the control socket; None where it is reached over TCP."""
+    host: str = ""
+    port: int = 0
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
 class Answer:
     """An answer whose body is read as it comes."""
 
@@ -66,7 +77,7 @@ class Answer:
     def expect(self, *statuses: int) -> None:
         """Raise `GatewayAnswerError` for any other status."""
         if self.status not in statuses:
-            raise _answer_error(self.status, self.read())
+            raise answer_error(self.status, self.read())
 
 
 class GatewayClient:
@@ -151,35 +162,41 @@ class GatewayClient:
             answer.expect(200)
             return answer.read()
 
-    def _connect(self, timeout: float) -> tuple[socket.socket, dict[str, str]]:
-        """A connection, and the header it needs: the control socket none. Raises OSError."""
+    def endpoint(self) -> Endpoint:
+        """Where the gateway answers its owner: where it says it listens, else where it would."""
         try:
             state = load(self.home.state, StateRecord)
         except CorruptFileError:
             state = None
         if state is not None and state.socket is None and state.host is not None:
-            return self._over_tcp(state, timeout)
-        # Where the gateway says it listens; else where it would.
-        address = state.socket if state and state.socket else os.fspath(self.home.socket)
+            return self._over_tcp(state)
+        return Endpoint(state.socket if state and state.socket else os.fspath(self.home.socket))
+
+    def _connect(self, timeout: float) -> tuple[socket.socket, Mapping[str, str]]:
+        """A connection, and the header it needs: the control socket none. Raises OSError."""
+        at = self.endpoint()
+        if at.path is None:
+            return socket.create_connection((at.host, at.port), timeout), at.headers
         found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         found.settimeout(timeout)
         try:
-            found.connect(address)
+            found.connect(at.path)
         except BaseException:
             found.close()
             raise
-        return found, {}
+        return found, at.headers
 
-    def _over_tcp(self, state: StateRecord, timeout: float) -> tuple[socket.socket, dict[str, str]]:
-        """To a gateway that could not have a control socket."""
+    def _over_tcp(self, state: StateRecord) -> Endpoint:
+        """Of a gateway that could not have a control socket."""
         from hermes_cli.config import load_config
 
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(state.host or "", state.host)
-        found = socket.create_connection((host, state.port), timeout)
-        return found, {"Authorization": f"Bearer {load_config(self.home).gateway.token or ''}"}
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(state.host or "", state.host or "")
+        headers = {"Authorization": f"Bearer {load_config(self.home).gateway.token or ''}"}
+        return Endpoint(None, host, state.port or 0, headers)
 
 
-def _answer_error(status: int, body: bytes) -> GatewayAnswerError:
+def answer_error(status: int, body: bytes) -> GatewayAnswerError:
+    """What an answer that is an error says."""
     try:
         problem = msgspec.json.decode(body, type=dict[str, Any])
         return GatewayAnswerError(status, str(problem["code"]), str(problem.get("detail", "")), problem)
