@@ -8,8 +8,7 @@ from hermes_cli.config import KEYS, ConfigError, Inspection, inspect_config
 from hermes_cli.home import Home
 
 from .context import Context, json_option, pass_context, print_json, print_table
-
-EXIT_CONFIG = 78
+from .exits import EXIT_CONFIG
 
 
 def _complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

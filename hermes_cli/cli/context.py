@@ -65,6 +65,24 @@ def json_option(command: CommandT) -> CommandT:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")(command)
 
 
+def watch_options(command: CommandT) -> CommandT:
+    """Add `--watch` and `--interval`, passed as `watching: bool` and `interval: float`."""
+    command = click.option(
+        "--interval",
+        type=click.FloatRange(0.1, 3600),
+        default=1.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Between two looks of --watch.",
+    )(command)
+    return click.option(
+        "--watch",
+        "watching",
+        is_flag=True,
+        help="Show it until q or ^C; not on a terminal, and with --json: whenever it changes.",
+    )(command)
+
+
 def print_json(value: object) -> None:
     """Print anything msgspec can encode, indented, with a line end."""
     import msgspec

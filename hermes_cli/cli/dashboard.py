@@ -5,9 +5,7 @@ from __future__ import annotations
 import click
 
 from .context import Context, pass_context
-
-EXIT_CONFIG = 78
-"""EX_CONFIG of sysexits.h: supervisors do not restart on it."""
+from .exits import EXIT_CONFIG
 
 
 @click.command()

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from .context import Context, all_homes, json_option, pass_context, print_json, print_table
+from .context import Context, all_homes, json_option, pass_context, print_json, watch_options
+from .exits import EXIT_CONFIG
 from .installation import install, uninstall
 from .logs import all_option, logs
+from .table import screen_width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from hermes_cli.gateway.lifecycle import Lifecycle
     from hermes_cli.home import Home
     from hermes_cli.service_manager import ServiceManager
-    from hermes_cli.status import ServiceReport
-
-EXIT_PARKED = 78
+    from hermes_cli.status import GatewayReport, ServiceReport
 
 
 @click.group()
@@ -91,34 +91,54 @@ def stop(context: Context, every: bool, processes: bool, as_json: bool) -> int:
 
 @gateway.command()
 @json_option
+@watch_options
 @pass_context
-def status(context: Context, as_json: bool) -> None:
+def status(context: Context, as_json: bool, watching: bool, interval: float) -> int:
     """Show what is wanted of the gateway, and how it is."""
+    from .services import fact_lines
+    from .status import lasting
+
     home = context.existing_home()
-    (report,) = _reports([home])
+    if watching:
+        from .live import watch
+
+        return watch(lambda: _report(home), fact_lines, lasting, interval=interval, as_json=as_json)
+    report = _report(home)
     if as_json:
         print_json(report)
     else:
-        for name, value in _facts(report):
-            click.echo(f"{name:<9} {_plain(value)}")
+        click.echo("\n".join(fact_lines(report, screen_width())))
+    return 0
 
 
 @gateway.command("list")
 @json_option
+@watch_options
 @pass_context
-def list_command(context: Context, as_json: bool) -> None:
+def list_command(context: Context, as_json: bool, watching: bool, interval: float) -> int:
     """List the gateways of all profiles."""
-    reports = _reports(list(all_homes(context)))
+    from hermes_cli.status import GatewayList
+
+    from .services import gateway_lines
+    from .status import lasting
+
+    def look() -> GatewayList:
+        return GatewayList(gateways=_reports(list(all_homes(context))))
+
+    def lines(found: GatewayList, width: int | None) -> list[str]:
+        return gateway_lines(found.gateways, width)
+
+    if watching:
+        from .live import watch
+
+        return watch(
+            look, lines, lambda found: [*map(lasting, found.gateways)], interval=interval, as_json=as_json
+        )
     if as_json:
-        print_json({"gateways": reports})
-        return
-    print_table(
-        ("GATEWAY", "WANTED", "ACTUAL", "PID", "URL"),
-        [
-            (report.profile or "", report.wanted, report.actual, str(report.pid or "-"), report.url or "-")
-            for report in reports
-        ],
-    )
+        print_json(look())
+    else:
+        click.echo("\n".join(lines(look(), screen_width())))
+    return 0
 
 
 def _start_and_follow(manager: ServiceManager, home: Home) -> int:
@@ -131,12 +151,12 @@ def _start_and_follow(manager: ServiceManager, home: Home) -> int:
         Lifecycle(manager).start(home.profile)
     except ServiceParkedError as error:
         click.echo(f"hermes: {error}", err=True)
-        return EXIT_PARKED
+        return EXIT_CONFIG
     click.echo(_say_started(_reports([home])[0], home))
     slip = follow_until_parked(manager, home, lambda line: click.echo(_plain(line)))
     if slip is None:
         return _leave(1, f"the profile {home.profile} is gone, and its gateway with it")
-    return _leave(EXIT_PARKED, f"the gateway of {home.profile} is parked: {slip.reason}")
+    return _leave(EXIT_CONFIG, f"the gateway of {home.profile} is parked: {slip.reason}")
 
 
 def _leave(code: int, message: str) -> NoReturn:
@@ -163,7 +183,10 @@ def _each(
         elif not as_json:
             click.echo(_plain(sentence(reports[home.profile], home)))
     if as_json:
-        print_json({"gateways": list(reports.values())} if every else reports[homes[0].profile])
+        from hermes_cli.status import GatewayList, GatewayReport
+
+        some = list(reports.values())
+        print_json(GatewayList(gateways=some) if every else GatewayReport.of(some[0]))
     return 1 if failures else 0
 
 
@@ -206,24 +229,11 @@ def _say_stopped(report: ServiceReport, home: Home) -> str:
     return f"{said} {report.processes} background processes of it go on; {command} ends them."
 
 
-def _facts(report: ServiceReport) -> Iterator[tuple[str, str]]:
-    from .status import duration
+def _report(home: Home) -> GatewayReport:
+    from hermes_cli.status import GatewayReport
 
-    yield "gateway", report.profile or ""
-    yield "wanted", report.wanted
-    yield "actual", report.actual
-    for name, value in (("pid", report.pid), ("restarts", report.restarts), ("url", report.url)):
-        if value is not None:
-            yield name, str(value)
-    if report.uptime_seconds is not None:
-        yield "uptime", duration(report.uptime_seconds)
-    for name, text in (
-        ("last exit", report.last_exit),
-        ("parked", report.parked_reason),
-        ("note", report.message),
-    ):
-        if text:
-            yield name, text
+    (report,) = _reports([home])
+    return GatewayReport.of(report)
 
 
 def _reports(homes: list[Home]) -> list[ServiceReport]:

@@ -13,14 +13,7 @@ from hermes_cli.service_manager.names import DEFAULT_PROFILE, validate_profile_n
 
 from .completion import complete_profile
 from .context import Context
-
-EXIT_FAILURE = 1
-EXIT_USAGE = 2
-EXIT_BUG = 70
-"""EX_SOFTWARE of sysexits.h: an error no user caused."""
-EXIT_CONFIG = 78
-"""EX_CONFIG of sysexits.h: supervisors do not restart on it."""
-EXIT_INTERRUPTED = 130
+from .exits import EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, epilog
 
 
 class Lazy(NamedTuple):
@@ -110,6 +103,7 @@ def _print_commands(ctx: click.Context, _param: click.Parameter, value: bool) ->
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
+    epilog=epilog(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
@@ -135,6 +129,8 @@ def _print_commands(ctx: click.Context, _param: click.Parameter, value: bool) ->
 @click.pass_context
 def cli(ctx: click.Context, profile: str | None, tui: bool) -> None:
     """Hermes keeps agent gateways alive: one supervised gateway per profile."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False  # no-color.org; click itself leaves colours out where stdout is no terminal
     ctx.obj = Context(profile=profile or DEFAULT_PROFILE, chosen=profile is not None)
     if ctx.invoked_subcommand is not None:
         if tui:

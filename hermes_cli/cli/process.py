@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from .context import print_table
+from .exits import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TIME_OVER
 from .process_attach import attach
 from .process_context import (
     ENVIRONMENTS,
-    EXIT_INTERRUPTED,
-    EXIT_REFUSED,
-    EXIT_STILL_RUNNING,
     exit_code_of,
     how_it_is,
     id_argument,
@@ -78,7 +76,7 @@ def list_command(
 @verb
 def poll(environment: Environment, as_json: bool, process_id: str, cursor: int | None) -> None:
     """Show how a process is and the end of its output, or what is new since a cursor."""
-    from .status import duration
+    from .table import duration
 
     found = environment.poll(process_id, cursor)
     if as_json:
@@ -119,7 +117,7 @@ def wait(
         note = f": {found.timeout_note}" if found.timeout_note else ""
         click.echo(f"hermes: {found.session_id} {state}{note}", err=True)
     if found.status in ("timeout", "interrupted"):
-        return EXIT_STILL_RUNNING
+        return EXIT_TIME_OVER
     return exit_code_of(found.status, found.exit_code) if own_code else None
 
 
@@ -144,7 +142,7 @@ def kill(environment: Environment, as_json: bool, process_id: str, grace: float)
         click.echo(f"{found.session_id} has been ended{others}.")
     else:
         click.echo(f"hermes: {found.session_id}: {plain_line(found.message or found.status)}", err=True)
-    return EXIT_REFUSED if found.status == "error" else None
+    return EXIT_FAILURE if found.status == "error" else None
 
 
 for _command in (start, log, write, submit, close, attach):
@@ -152,7 +150,7 @@ for _command in (start, log, write, submit, close, attach):
 
 
 def _row(row: Listing) -> tuple[str, ...]:
-    from .status import duration
+    from .table import duration
 
     command = plain_line(row.command)
     if len(command) > _WIDEST_COMMAND:

@@ -10,16 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .context import Context, json_option, pass_context, print_json
+from .exits import EXIT_FAILURE, EXIT_UNKNOWN_END
 
 if TYPE_CHECKING:
     from hermes_cli.processes.environments import Environment
-
-EXIT_REFUSED = 1
-EXIT_STILL_RUNNING = 124
-"""As timeout(1) has it."""
-EXIT_UNKNOWN_END = 125
-"""In the place of the command's exit code, where nobody knows it: its keeper was lost."""
-EXIT_INTERRUPTED = 130
 
 _LONGEST_LINE = 1 << 20
 
@@ -78,7 +72,7 @@ def refused(error: Exception, as_json: bool, process_id: str | None) -> int:
         print_json(refusal(error, process_id))
     else:
         click.echo(f"hermes: {plain_line(str(error))}", err=True)
-    return EXIT_REFUSED
+    return EXIT_FAILURE
 
 
 def id_argument(command: CommandT) -> CommandT:

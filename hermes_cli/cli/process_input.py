@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .process_context import EXIT_REFUSED, id_argument, print_answer, verb
+from .exits import EXIT_FAILURE
+from .process_context import id_argument, print_answer, verb
 
 if TYPE_CHECKING:
     from hermes_cli.processes.environments import Environment
@@ -71,4 +72,4 @@ def _say(found: Wrote, as_json: bool) -> int:
         click.echo(
             f"hermes: {found.session_id} does not read: only {found.bytes_written} bytes went in", err=True
         )
-    return 0 if found.status == "ok" else EXIT_REFUSED
+    return 0 if found.status == "ok" else EXIT_FAILURE

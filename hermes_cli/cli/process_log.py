@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .exits import EXIT_INTERRUPTED
 from .process_context import (
-    EXIT_INTERRUPTED,
     exit_code_of,
     how_it_is,
     id_argument,

@@ -219,7 +219,7 @@ def _started(client: RunClient, started: RunStarted, as_json: bool, follow: bool
 def _row(row: RunView) -> tuple[str, ...]:
     import time
 
-    from .status import duration
+    from .table import duration
 
     message = plain_line(" ".join(row.message.split()))
     if len(message) > _WIDEST_MESSAGE:

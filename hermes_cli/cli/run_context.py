@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .context import Context, json_option, pass_context, print_json
+from .exits import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TIME_OVER, EXIT_UNKNOWN_END
 from .process_context import plain_line
 
 if TYPE_CHECKING:
     from hermes_cli.gateway.run_api import Controlled, RunView
     from hermes_cli.gateway.run_client import RunClient
     from hermes_cli.home import Home
-
-EXIT_REFUSED = 1
-EXIT_EXPIRED = 124
-"""As timeout(1) has it."""
-EXIT_UNKNOWN_END = 125
-"""What executed the run is gone, and nobody knows how it ended."""
-EXIT_CANCELLED = 130
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -66,7 +60,7 @@ def refused(message: str, code: str, as_json: bool, problem: Mapping[str, Any] |
         print_json({**(problem or {}), "status": "error", "code": code, "message": message})
     else:
         click.echo(f"hermes: {message}", err=True)
-    return EXIT_REFUSED
+    return EXIT_FAILURE
 
 
 def run_argument(command: CommandT) -> CommandT:
@@ -97,7 +91,7 @@ def controlled(answer: Controlled, run_id: str, as_json: bool) -> int:
         click.echo(f"{run_id}: {plain_line(answer.safe_message)}.")
     else:
         click.echo(f"hermes: {plain_line(answer.safe_message)}", err=True)
-    return 0 if answer.accepted else EXIT_REFUSED
+    return 0 if answer.accepted else EXIT_FAILURE
 
 
 def state_in_words(run: RunView) -> str:
@@ -115,8 +109,8 @@ def exit_code_of(status: str, exit_code: int | None) -> int:
     if status == "completed":
         return 0
     if status == "failed":
-        return exit_code or EXIT_REFUSED
-    return {"cancelled": EXIT_CANCELLED, "expired": EXIT_EXPIRED}.get(status, EXIT_UNKNOWN_END)
+        return exit_code or EXIT_FAILURE
+    return {"cancelled": EXIT_INTERRUPTED, "expired": EXIT_TIME_OVER}.get(status, EXIT_UNKNOWN_END)
 
 
 def _completed(

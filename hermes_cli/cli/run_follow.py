@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .exits import EXIT_INTERRUPTED
 from .process_context import plain_line
-from .run_context import EXIT_CANCELLED, exit_code_of
+from .run_context import exit_code_of
 
 if TYPE_CHECKING:
     from hermes_cli.gateway.run_api import RunEvent
@@ -139,7 +140,7 @@ class Follower:
             self._say_how_to_come_back()
         finally:
             signal.signal(signal.SIGINT, before)
-        return EXIT_CANCELLED
+        return EXIT_INTERRUPTED
 
     def _say_how_to_come_back(self) -> None:
         self._say(f"{self._run_id} is left to itself; 'hermes run events -f {self._run_id}' comes back to it")

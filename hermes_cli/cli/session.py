@@ -27,7 +27,7 @@ def list_command(client: RunClient, as_json: bool, limit: int, before: str | Non
     """List sessions, the most recently active first."""
     import time
 
-    from .status import duration
+    from .table import duration
 
     rows = client.sessions(before=before, limit=limit)
     if as_json:

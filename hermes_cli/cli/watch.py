@@ -84,7 +84,7 @@ def _end_of(log: Path) -> tuple[int, int]:
 
 
 def _line(service: ServiceReport) -> str:
-    words = service.actual
+    words: str = service.actual
     if service.parked_reason and service.actual == "parked":
         words += f": {service.parked_reason}"
     elif service.wanted == "up" and service.url:

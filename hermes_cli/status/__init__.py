@@ -2,6 +2,14 @@
 
 from .collecting import FLAVOUR_FILE, collect
 from .exits import exit_in_words
-from .model import ServiceReport, StatusReport
+from .model import GatewayList, GatewayReport, ServiceReport, StatusReport
 
-__all__ = ["FLAVOUR_FILE", "ServiceReport", "StatusReport", "collect", "exit_in_words"]
+__all__ = [
+    "FLAVOUR_FILE",
+    "GatewayList",
+    "GatewayReport",
+    "ServiceReport",
+    "StatusReport",
+    "collect",
+    "exit_in_words",
+]

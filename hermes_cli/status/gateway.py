@@ -5,21 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from hermes_cli.gateway.activity import active_runs
 from hermes_cli.gateway.identity import ProcessIdentity
-from hermes_cli.gateway.records import IntentRecord, ParkedRecord, StateRecord
+from hermes_cli.gateway.records import IntentRecord, ParkedRecord, State, StateRecord
 from hermes_cli.home import CorruptFileError, Home, RecordT, load
 from hermes_cli.service_manager.names import service_name
 from hermes_cli.service_manager.types import ServiceStatus
 
 from .exits import last_exit
-from .model import ServiceReport, Wanted
+from .model import Actual, ServiceReport, Wanted
 from .processes import running_processes
 from .usage import usage_of
 
 _LIVE_STATES = frozenset({"running", "draining", "degraded"})
 """Last states after which a gateway without an intent counts as wanted: the rule of the boot."""
+
+
+_SAID: Mapping[State, Actual] = {
+    "starting": "starting",
+    "backing_off": "backing off",
+    "running": "ready",
+    "degraded": "degraded",
+    "draining": "draining",
+    "stopped": "stopping",
+    "failed": "stopping",
+}
+"""What a gateway that lives means by its state: one that has written its last word is about to end."""
 
 
 def gateway_row(
@@ -97,7 +110,7 @@ def _wanted(
 
 
 def from_supervisor(report: ServiceReport, service: ServiceStatus) -> None:
-    report.actual = service.in_words()
+    report.actual = cast("Actual", service.in_words())
     report.ready = service.running and service.ready
     report.restarts = service.restarts
     if service.running:
@@ -110,7 +123,7 @@ def _from_state(report: ServiceReport, state: StateRecord) -> None:
     """What the gateway says of itself, where nothing supervises it."""
     report.pid = state.pid
     report.ready = state.state in ("running", "degraded")
-    report.actual = "ready" if state.state == "running" else state.state.replace("_", " ")
+    report.actual = _SAID[state.state]
     report.uptime_seconds = _age(state.started_at)
     _use(report)
 

@@ -10,6 +10,23 @@ from hermes_cli import __version__
 
 Kind = Literal["gateway", "dashboard", "registrar", "lease", "main"]
 Wanted = Literal["up", "down"]
+Actual = Literal[
+    "ready",
+    "starting",
+    "backing off",
+    "degraded",
+    "draining",
+    "stopping",
+    "parked",
+    "down",
+    "not registered",
+    "not answering",
+    "unknown",
+]
+"""`not answering`: its supervisor. `unknown`: a service of the image that this user may not look at."""
+
+VERSION = 1
+"""Of all that is printed as JSON from here: raised when a field changes its meaning or goes away."""
 
 
 class ServiceReport(msgspec.Struct, kw_only=True):
@@ -21,9 +38,7 @@ class ServiceReport(msgspec.Struct, kw_only=True):
     profile: str | None = None
     wanted: Wanted = "down"
     """What the operator asked for; a parked gateway stays wanted."""
-    actual: str = "down"
-    """One of: ready, starting, backing off, degraded, draining, stopping, parked, down, not registered,
-    not answering (its supervisor), or unknown (a service of the image that this user may not look at)."""
+    actual: Actual = "down"
     ready: bool = False
     pid: int | None = None
     uptime_seconds: float | None = None
@@ -53,7 +68,7 @@ class ServiceReport(msgspec.Struct, kw_only=True):
 class StatusReport(msgspec.Struct, kw_only=True):
     """Everything `hermes status` knows. `version` is raised when a field changes its meaning or goes away."""
 
-    version: int = 1
+    version: int = VERSION
     healthy: bool
     """Every wanted gateway is ready and none is parked, and the volume is ours.
 
@@ -70,3 +85,21 @@ class StatusReport(msgspec.Struct, kw_only=True):
     volume_held: str | None = None
     """Which other container has the volume, if one has."""
     services: list[ServiceReport]
+
+
+class GatewayList(msgspec.Struct, kw_only=True):
+    """What `hermes gateway list --json` prints."""
+
+    version: int = VERSION
+    gateways: list[ServiceReport]
+    """`default` first, then by name."""
+
+
+class GatewayReport(ServiceReport, kw_only=True):
+    """What `hermes gateway status --json` prints: one gateway."""
+
+    version: int = VERSION
+
+    @classmethod
+    def of(cls, report: ServiceReport) -> GatewayReport:
+        return cls(**msgspec.structs.asdict(report))

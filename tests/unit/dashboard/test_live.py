@@ -10,9 +10,10 @@ from typing import Any
 from hermes_cli.dashboard.live import Board, difference, snapshot
 from hermes_cli.faces.overview import Overview, overview
 from hermes_cli.status import ServiceReport, StatusReport
+from hermes_cli.status.model import Actual
 
 
-def _report(**services: str) -> StatusReport:
+def _report(**services: Actual) -> StatusReport:
     rows = [
         ServiceReport(service=f"gateway-{name}", profile=name, actual=actual)
         for name, actual in services.items()

@@ -105,7 +105,7 @@ def test_list_and_status_as_json_are_the_same_rows(
     rows = json.loads(capsys.readouterr().out)["gateways"]
     assert [row["profile"] for row in rows] == ["default", "coder"]
     run(["-p", "coder", "gateway", "status", "--json"])
-    assert json.loads(capsys.readouterr().out) == rows[1]
+    assert json.loads(capsys.readouterr().out) == rows[1] | {"version": 1}
     assert rows[1]["wanted"] == "down"
 
 

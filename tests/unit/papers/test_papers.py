@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import click
-import msgspec
 import pytest
 
 from hermes_cli.cli.main import COMMANDS, cli
 from hermes_cli.config.schema import KEYS
 from hermes_cli.gateway.openapi import document
 from hermes_cli.serving.problems import CODES
-from hermes_cli.status import StatusReport
 
 ROOT = Path(__file__).parents[3]
 PAPERS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -30,21 +27,10 @@ INTERNAL = {
 }
 
 
-def schema() -> dict[str, object]:
-    """What docs/status.schema.json must be."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "hermes status --json"}
-    return {**head, **msgspec.json.schema(StatusReport)}
-
-
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
 def test_every_link_leads_somewhere(paper: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", paper.read_text("utf-8")):
         assert (paper.parent / target).exists(), f"{paper.name} links to {target}"
-
-
-def test_the_status_schema_is_the_program_s() -> None:
-    written = json.loads((ROOT / "docs/status.schema.json").read_text("utf-8"))
-    assert written == schema(), "write json.dumps(schema(), indent=2) to docs/status.schema.json"
 
 
 def test_the_api_page_has_every_path_and_every_code() -> None:

@@ -281,6 +281,8 @@ def test_asking_for_health_alone_reads_no_configuration(root: Path, monkeypatch:
 def test_the_package_offers_what_the_faces_use() -> None:
     assert set(status.__all__) == {
         "FLAVOUR_FILE",
+        "GatewayList",
+        "GatewayReport",
         "ServiceReport",
         "StatusReport",
         "collect",
