@@ -32,8 +32,11 @@ _TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter((element) =
   && element.getClientRects().length).slice(0, 5).map((element) => element.outerHTML.slice(0, 150))"""
 
 
-def judge(page: Page, name: str) -> None:
-    """Keep a picture of `page` as it is in every look; fail if it is wider than the screen or axe objects."""
+def judge(page: Page, name: str, *, script: bool = True) -> None:
+    """Keep a picture of `page` as it is in every look; fail if it is wider than the screen or axe objects.
+
+    `script` is False where scripts are off: axe is one.
+    """
     PICTURES.mkdir(parents=True, exist_ok=True)
     before = page.viewport_size
     for look in LOOKS:
@@ -44,7 +47,7 @@ def judge(page: Page, name: str) -> None:
             "() => document.scrollingElement.scrollWidth > document.documentElement.clientWidth"
         ):
             raise AssertionError(f"{name} is wider than a {look.device}: {page.evaluate(_TOO_WIDE)}")
-        if axe.SOURCE.exists():
+        if script and axe.SOURCE.exists():
             assert not (found := axe.grave_violations(page)), (name, look, found)
     if before is not None:
         page.set_viewport_size(before)

@@ -45,6 +45,7 @@ def test_a_wrong_password_is_told_and_the_right_one_leads_to_the_page_that_was_w
 
 def test_the_keyboard_alone_signs_in(dashboard: Dashboard, visit: Visit) -> None:
     page = visit(dashboard.origin).open("/")
+    expect(page.get_by_label("Password")).to_be_focused()
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
