@@ -1,0 +1,201 @@
+"""What a profile's page is told as it happens: each stream knows its own cursor, and nothing else is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.gateway_stream import stream
+from hermes_cli.faces.printable import Flowing, plain, plain_text
+from hermes_cli.faces.reach import FAILURES, OK, Reach, reach
+from hermes_cli.faces.run_words import note_of, payload_of
+from hermes_cli.gateway.asking import part, with_query
+from hermes_cli.gateway.client import GatewayAnswerError, GatewayClient
+from hermes_cli.gateway.process_client import Ended, Output
+from hermes_cli.gateway.resuming import Frame
+from hermes_cli.gateway.run_api import RunEvent
+from hermes_cli.home import Home
+
+from .streams import event
+
+INTERVAL = 0.4
+"""Seconds between two looks at a list that nobody announces the changes of."""
+
+_LOOK_AGAIN = 1.0
+"""Seconds until a gateway that could not be reached is asked again."""
+
+Events = AsyncGenerator[bytes, None]
+Piece = list[Any]
+"""`["text", text]`, `["note", type, words]`, or of raw events `["event", seq, seconds, type, payload]`."""
+
+_decode_event = msgspec.json.Decoder(RunEvent).decode
+
+
+async def followed(home: Home, attempt: Callable[[], Events]) -> Events:
+    """The events of `attempt()`, called again for as long as its gateway may come back.
+
+    `attempt` yields an empty one once it has the gateway, goes on behind what it gave out before, and returns
+    when there is nothing more. `reach` tells when it changes whether the gateway can be reached, and why not.
+    """
+    said: Reach | None = None
+    while True:
+        try:
+            async with aclosing(attempt()) as events:
+                async for one in events:
+                    if said != OK:
+                        said = OK
+                        yield event("reach", said)
+                    if one:
+                        yield one
+            return
+        except FAILURES as error:
+            found = await in_thread(partial(reach, error, home))
+        if found != said:
+            said = found
+            yield event("reach", found)
+        if not found.comes_back:
+            return
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def changes(look: Callable[[], object], shown: str | None, interval: float = INTERVAL) -> Events:
+    """`changed`, with what is there now as its id, whenever `look()` gives something else than `shown`."""
+    while True:
+        now = digest(await in_thread(look))
+        yield b""
+        if now != shown:
+            shown = now
+            yield event("changed", {}, now)
+        await asyncio.sleep(interval)
+
+
+def digest(shown: object) -> str:
+    """What identifies a state of something that is shown."""
+    return hashlib.sha256(msgspec.json.encode(shown)).hexdigest()[:16]
+
+
+class RunFollower:
+    """The events of one run from a cursor on. One for a stream; `cursor` is behind what it gave out."""
+
+    def __init__(self, gateway: GatewayClient, run_id: str, cursor: str, *, raw: bool = False) -> None:
+        self.cursor = cursor
+        self._gateway = gateway
+        self._run_id = run_id
+        self._pieces = Pieces(raw=raw)
+
+    async def attempt(self) -> Events:
+        """`pieces` as they come, `snapshot` where their beginning is removed, `end`."""
+        path = with_query(f"/v1/runs/{part(self._run_id)}/events", cursor=self.cursor)
+        try:
+            async with aclosing(stream(self._gateway, path)) as batches:
+                async for batch in batches:
+                    yield b""
+                    events = [_decode_event(frame.data) for frame in batch if not frame.kind]
+                    if events:
+                        self.cursor = events[-1].event_id
+                        yield event("pieces", self._told(events), self.cursor)
+                    if _is_over(batch):
+                        yield event("end", {})
+                        return
+        except GatewayAnswerError as error:
+            if error.code != "cursor_expired":
+                raise
+            self.cursor = str(error.problem["cursor"])
+            yield event("snapshot", {"text": plain_text(str(error.problem["snapshot"]))}, self.cursor)
+            async with aclosing(self.attempt()) as rest:
+                async for one in rest:
+                    yield one
+            return
+        raise _drained()
+
+    def _told(self, events: list[RunEvent]) -> dict[str, Any]:
+        """`changed`: the run itself is another than before, not its text alone."""
+        return {
+            "pieces": self._pieces.of(events),
+            "changed": any(one.type != "delta" for one in events),
+        }
+
+
+class Pieces:
+    """Events of a run as what is shown of them, each text going on behind the one before."""
+
+    def __init__(self, *, raw: bool = False) -> None:
+        self._raw = raw
+        self._flow = Flowing()
+
+    def of(self, events: list[RunEvent]) -> list[Piece]:
+        if self._raw:
+            return [["event", one.seq, one.created_at, _type(one), payload_of(one)] for one in events]
+        pieces: list[Piece] = []
+        for one in events:
+            if one.type != "delta":
+                pieces.append(["note", _type(one), note_of(one)])
+                continue
+            text = self._flow.take(str(one.payload.get("text", "")))
+            if pieces and pieces[-1][0] == "text":
+                pieces[-1][1] += text
+            elif text:
+                pieces.append(["text", text])
+        return pieces
+
+
+class OutputFollower:
+    """The output of one process from a cursor on, as `RunFollower`."""
+
+    def __init__(self, gateway: GatewayClient, process_id: str, cursor: int, environment: str | None) -> None:
+        self.cursor = cursor
+        self._gateway = gateway
+        self._path = f"/v1/processes/{part(process_id)}/output"
+        self._environment = environment
+        self._flow = Flowing()
+
+    async def attempt(self) -> Events:
+        """`output` as it comes, `end`."""
+        path = with_query(self._path, cursor=self.cursor, environment=self._environment)
+        async with aclosing(stream(self._gateway, path)) as batches:
+            async for batch in batches:
+                yield b""
+                found = [msgspec.json.decode(one.data, type=Output) for one in batch if one.kind == "output"]
+                if found:
+                    self.cursor = found[-1].cursor
+                    told = {
+                        "text": "".join(self._flow.take(one.output) for one in found),
+                        "dropped": sum(one.dropped_bytes for one in found),
+                    }
+                    yield event("output", told, str(self.cursor))
+                for one in batch:
+                    if one.kind == "end":
+                        ended = msgspec.json.decode(one.data, type=Ended)
+                        yield event("end", {"status": ended.status})
+                        return
+                _is_over(batch)
+        raise _drained()
+
+
+def _is_over(batch: list[Frame]) -> bool:
+    """Whether the last event was told; raises where the stream stops for another reason."""
+    for frame in batch:
+        if frame.kind == "end":
+            return True
+        if frame.kind == "error":
+            problem = msgspec.json.decode(frame.data)
+            said = str(problem.get("detail") or problem.get("message") or "")
+            raise GatewayAnswerError(404, str(problem.get("code")), said, problem)
+        if frame.kind == "closed":
+            raise _drained()
+    return False
+
+
+def _drained() -> GatewayAnswerError:
+    return GatewayAnswerError(503, "draining", "it is shutting down, or starting again")
+
+
+def _type(one: RunEvent) -> str:
+    return plain(one.type, 60)

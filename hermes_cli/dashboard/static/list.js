@@ -1,0 +1,9 @@
+// Keeps a list up to date: the server says that it has changed, and draws it.
+
+import { follow } from "./page.js";
+
+follow({});
+
+for (const choice of document.querySelectorAll("form.tools select")) {
+  choice.addEventListener("change", () => choice.form.requestSubmit());
+}
