@@ -15,12 +15,12 @@ from hermes_cli.processes.changes import Subscription
 from hermes_cli.processes.errors import NoSuchProcessError, ProcessError
 from hermes_cli.processes.ids import new_id
 from hermes_cli.processes.types import Killed, Polled
+from hermes_cli.threads import in_daemon
 
 from .beginning import NeverKnownError, begin_process
 from .controls import ControlResult
 from .errors import LeaseLostError, RunEndedError, RunError, StoreError
 from .tail import Tail
-from .threads import in_daemon
 from .types import NewEvent, Run, TerminalState
 
 if TYPE_CHECKING:
