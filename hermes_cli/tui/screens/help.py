@@ -11,17 +11,32 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 TEXT = """\
-The table shows what is wanted of each gateway and what it does.
-  ● ready   ◐ on its way   ✕ not as wanted   ○ down, as wanted
+  ● ready, done  ◐ on its way  ✕ not as wanted  ○ down, as wanted
 
-  up, down     choose a gateway; its log is below
-  s            start it, and wait until it is ready
-  x            stop it, and wait until it is down
-  r            restart it
-  f            follow the log, or stop following
-  Tab          go to the log and back; PgUp and PgDn scroll it
+Everywhere
+  ^p           the palette: everything there is, found by typing
+  Tab, arrows  go around; Enter opens; Esc goes back; or the mouse
+  t            light, dark, or the terminal's own colours
   ?            this help; any of ? Esc q closes it
-  q, ^C        leave. Gateways go on, and so does what was asked for.
+  q, ^C        leave. Gateways, runs and processes go on.
+
+A gateway, in the overview and on its profile's pages
+  s   start it, and wait until it is ready; this ends parking too
+  x   stop it          r   restart it
+  1 … 6   its logs, processes, runs, chat, config, doctor
+  c   create a profile          d   delete the chosen one
+
+Logs and output
+  f   follow, or stop following; PgUp and PgDn scroll, End follows
+  /   search; n and N go from one place to the next
+
+Processes   a attach (^] detaches)   w write a line   k kill
+            e end of its input
+Runs        a allow or deny  k cancel  t try again
+Chat        n new  d delete.  In a conversation: Enter sends,
+            ^j makes a new line, F2 allows or denies, F4 cancels
+Config      Enter changes a setting
+Doctor      l look again   m mend what can be mended
 
 Parked means: down on purpose, after a wrong configuration or a
 crash loop. The reason stands below the table; s tries again.
@@ -36,6 +51,6 @@ class HelpScreen(ModalScreen[None]):
     ]
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help") as box:
+        with VerticalScroll(classes="box wide") as box:
             box.border_title = "Keys"
             yield Static(TEXT, markup=False)

@@ -4,96 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
 
 from hermes_cli.gateway.lifecycle import Lifecycle
-from hermes_cli.home import Home
 from hermes_cli.service_manager import ServiceError, ServiceParkedError
 from hermes_cli.status import StatusReport, collect
 from hermes_cli.tui.app import HermesApp
-from hermes_cli.tui.help import HelpScreen
-from hermes_cli.tui.log_view import LogView
-from hermes_cli.tui.table import GatewayTable
-from tests.fakes.s6_service_manager import HOLD_LIMIT, FakeS6ServiceManager
-
-Scene = Callable[[Pilot[None]], Awaitable[None]]
-
-
-class Stage:
-    """A home with gateways below `tmp_path`, their manager, and the interface on it."""
-
-    def __init__(self, root: Path, *profiles: str) -> None:
-        self.root = root
-        self.manager = FakeS6ServiceManager("default", *profiles)
-        for port, profile in enumerate(profiles, 8643):
-            home = Home.of(profile, root)
-            home.path.mkdir(parents=True)
-            home.config.write_text(f"gateway:\n  port: {port}\n")
-        self.look: Callable[[], StatusReport] = lambda: collect(root, self.manager)
-
-    def log(self, profile: str, text: str) -> None:
-        directory = Home.of(profile, self.root).gateway_log
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / "current").open("a") as file:
-            file.write(text)
-
-    def play(self, scene: Scene, *, profile: str | None = None, size: tuple[int, int] = (80, 24)) -> None:
-        async def main() -> None:
-            app = HermesApp(
-                self.root,
-                profile,
-                look=lambda: self.look(),
-                operator=lambda: Lifecycle(self.manager, self.root),
-                interval=0.05,
-            )
-            async with asyncio.timeout(30), app.run_test(size=size) as pilot:
-                await until(pilot, lambda: "default" in screen(pilot))
-                await scene(pilot)
-
-        asyncio.run(main())
+from hermes_cli.tui.installation import Installation
+from hermes_cli.tui.screens.help import HelpScreen
+from tests.fakes.s6_service_manager import HOLD_LIMIT
+from tests.unit.tui.stage import Stage, chosen, overview_of, said, says, screen, sees, shows, until
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path, "coder", "writer")
-
-
-def screen(pilot: Pilot[None]) -> str:
-    """What is to be seen, as text."""
-    lines = pilot.app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in lines)
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    deadline = asyncio.get_running_loop().time() + 10
-    while not condition():
-        if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"not within 10 s; on the screen:\n{screen(pilot)}")
-        await pilot.pause(0.01)
-
-
-def chosen(pilot: Pilot[None]) -> str | None:
-    row = pilot.app.query_one(GatewayTable).chosen
-    return row.profile if row else None
-
-
-def said(pilot: Pilot[None]) -> str:
-    """What the line above the keys says, whole."""
-    return str(pilot.app.screen_stack[0].query_one("#verbs", Static).content)
-
-
-def shows(pilot: Pilot[None], text: str) -> bool:
-    return text in screen(pilot)
-
-
-def says(pilot: Pilot[None], text: str) -> bool:
-    return text in said(pilot)
 
 
 def test_every_gateway_is_there_with_the_columns_of_status(stage: Stage) -> None:
@@ -220,7 +149,7 @@ def test_following_stops_where_the_reader_scrolls_up_and_goes_on_with_f(stage: S
         await pilot.press("tab", "pageup", "pageup")
         await until(pilot, lambda: "line 99" not in screen(pilot))
         stage.log("default", "the newest\n")
-        await until(pilot, lambda: "the newest" in pilot.app.query_one(LogView)._lines)
+        await until(pilot, lambda: "the newest" in overview_of(pilot).pane.log_view.lines)
         assert "the newest" not in screen(pilot)
         assert "not following" in screen(pilot)
         await pilot.press("f")
@@ -263,7 +192,9 @@ def test_help_opens_and_closes(stage: Stage) -> None:
     async def scene(pilot: Pilot[None]) -> None:
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
-        await until(pilot, lambda: "restart it" in screen(pilot) and "Parked means" in screen(pilot))
+        await sees(pilot, "restart it")
+        await pilot.press("end")
+        await sees(pilot, "Parked means")
         await pilot.press("q")
         await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
         assert pilot.app.is_running
@@ -313,12 +244,13 @@ def test_fifty_gateways_leave_room_for_the_log_on_a_small_terminal(tmp_path: Pat
 
 
 def test_without_a_service_manager_it_says_what_the_keys_cannot_do(tmp_path: Path) -> None:
-    app = HermesApp(
-        tmp_path,
+    asked = Installation(
+        root=tmp_path,
         look=lambda: StatusReport(healthy=True, problems=[], services=collect(tmp_path).services),
         operator=lambda: Lifecycle(None, tmp_path),
-        interval=0.05,
+        manager=lambda: None,
     )
+    app = HermesApp(asked, interval=0.05)
 
     async def main() -> None:
         async with asyncio.timeout(30), app.run_test(size=(80, 24)) as pilot:
