@@ -13,17 +13,23 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from hermes_cli.faces.changes import InstallationChanges
 from hermes_cli.faces.printable import plain
+from hermes_cli.faces.verbs import Verbs
+from hermes_cli.gateway.levels import manager_or_none
+from hermes_cli.gateway.lifecycle import Lifecycle
 from hermes_cli.home import Home
 from hermes_cli.status import StatusReport, collect
 
 from .assets import Assets
-from .auth import Attempts, Credentials, Forms, Sessions
+from .auth import Forms
 from .forms import MAX_FORM, read_form
+from .limits import FORMS, FORMS_WINDOW, Attempts, Window
 from .live import Board
 from .markup import Html
 from .pages.shell import Place, message_page
 from .security import Guard, same_origin
+from .sessions import Sessions
 from .settings import Settings
 from .streams import Streams
 from .visitor import Right, Visitor
@@ -40,13 +46,15 @@ class Dashboard:
     def __init__(self, settings: Settings, look: Callable[[], StatusReport] | None = None) -> None:
         self.settings = settings
         self.look = look or (lambda: collect(settings.root))
-        self.board = Board(self.look)
+        self.board = Board(self.look, lambda: InstallationChanges(settings.root))
         self.streams = Streams()
-        self.sessions = Sessions()
+        self.credentials = settings.credentials
+        self.sessions = Sessions(settings.root / "dashboard", self.credentials)
+        self.forms = Forms(lambda: self.sessions.key)
         self.attempts = Attempts()
-        self.forms = Forms()
         self.assets = Assets()
-        self.credentials = Credentials(settings.password, settings.token)
+        self.verbs = Verbs(lambda: Lifecycle(manager_or_none(), settings.root), self.board.look_again)
+        self._pace = Window(FORMS, FORMS_WINDOW)
 
     def close(self) -> None:
         """End every stream, so that nothing holds the server up."""
@@ -74,9 +82,8 @@ class Dashboard:
         if not self.settings.guarded:
             return Visitor("operator")
         session = request.cookies.get(SESSION_COOKIE)
-        if self.sessions.valid(session):
-            return Visitor("operator", session)
-        return self._bearer(request)
+        role = self.sessions.role(session)
+        return Visitor(role, session) if role is not None else self._bearer(request)
 
     def require(self, request: Request, right: Right) -> Visitor:
         """The visitor, who has this right. Raises 401 (a browser is led to the form and back) or 403."""
@@ -90,10 +97,18 @@ class Dashboard:
     async def form(self, request: Request, *, limit: int = MAX_FORM) -> dict[str, str]:
         """The fields of one of our own forms, sent by an operator; of fields given twice, the last.
 
-        Raises 401 or 403 for anybody else and for forms that other sites made, 413 for more than `limit`
-        bytes, 415 and 400 for what is no form.
+        Raises 401 or 403 for anybody else and for forms that other sites made, 429 for too many, 413 for
+        more than `limit` bytes, 415 and 400 for what is no form.
         """
         visitor = self.require(request, "operate")
+        pacer = visitor.session or address_of(request)
+        wait = self._pace.wait(pacer)
+        if wait > 0:
+            seconds = str(int(wait) + 1)
+            raise HTTPException(
+                429, f"That was too much at once. Please wait {seconds} seconds.", {"retry-after": seconds}
+            )
+        self._pace.count(pacer)
         fields = await read_form(request, limit)
         if not visitor.by_token and not self.ours(request, fields, visitor.session or _NO_COOKIE):
             raise HTTPException(403, "This form is too old, or not of this page; reload it and try again.")
@@ -162,8 +177,9 @@ class Dashboard:
         address = address_of(request)
         if self.attempts.wait(address) > 0:
             return None
-        if self.credentials.match_token(token.strip()):
-            return Visitor("operator", by_token=True)
+        role = self.credentials.role_of_token(token.strip())
+        if role is not None:
+            return Visitor(role, by_token=True)
         self.attempts.failed(address)
         return None
 

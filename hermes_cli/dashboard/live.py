@@ -1,4 +1,4 @@
-"""The overview as it changes: looked at once a second, and only while somebody watches."""
+"""The overview as it changes: looked at when something moves, and only while somebody watches."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from typing import Any
 import msgspec
 
 from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.changes import Changes
 from hermes_cli.faces.overview import Meter, Overview, Row, overview, unreadable
 from hermes_cli.status import StatusReport
 
 INTERVAL = 1.0
-"""Seconds between two looks."""
+"""Seconds until it is looked again without having been woken: memory and processor time wake nobody."""
+
+GAP = 0.1
+"""Seconds between two looks while one change follows the other."""
+
+_SHARE = 3
+_IDLE_SHARE = 10
+"""A look that takes long is followed by a pause so many times as long: it must not eat the machine."""
 
 Change = dict[str, Any]
 
@@ -22,12 +30,22 @@ Change = dict[str, Any]
 class Board:
     """The latest overview, and a wake for everybody who watches it."""
 
-    def __init__(self, look: Callable[[], StatusReport], interval: float = INTERVAL) -> None:
+    def __init__(
+        self,
+        look: Callable[[], StatusReport],
+        changes: Callable[[], Changes] | None = None,
+        interval: float = INTERVAL,
+    ) -> None:
+        """`changes` wakes when there may be something to see; without it, the interval is all there is."""
         self._look = look
+        self._open_changes = changes
+        self._changes: Changes | None = None
         self._interval = interval
         self._latest: Overview | None = None
         self._meter = Meter()
         self._looked_at = float("-inf")
+        self._stale = True
+        """Whether something has happened since the last look began."""
         self._looking = asyncio.Lock()
         self._changed = asyncio.Event()
         self._watchers = 0
@@ -43,7 +61,8 @@ class Board:
     async def fresh(self) -> Overview:
         """An overview not older than the interval. Never raises: a failure is an overview too."""
         async with self._looking:
-            if self._latest is None or time.monotonic() - self._looked_at >= self._interval:
+            old = time.monotonic() - self._looked_at >= self._interval
+            if self._latest is None or self._stale or old:
                 await self._refresh()
             assert self._latest is not None
             return self._latest
@@ -55,7 +74,10 @@ class Board:
         """
         self._watchers += 1
         if self._poller is None or self._poller.done():
-            self._poller = asyncio.create_task(self._poll())
+            # Before anybody looks: what is armed first misses nothing.
+            self._changes = self._open_changes() if self._open_changes is not None else None
+            self._stale = True
+            self._poller = asyncio.create_task(self._poll(self._changes))
         try:
             seen = await self.fresh()
             yield seen
@@ -73,16 +95,38 @@ class Board:
         """End every `changes`."""
         self.closing = True
         self._wake()
+        if self._changes is not None:
+            self._changes.wake()
 
-    async def _poll(self) -> None:
-        while self._watchers > 0 and not self.closing:
-            await self.fresh()
-            await asyncio.sleep(self._interval)
+    def look_again(self) -> None:
+        """Something was done here: what is known is old."""
+        self._stale = True
+        if self._changes is not None:
+            self._changes.wake()
+
+    async def _poll(self, changes: Changes | None) -> None:
+        try:
+            while self._watchers > 0 and not self.closing:
+                began = time.monotonic()
+                await self.fresh()
+                cost = time.monotonic() - began
+                idle = max(self._interval, _IDLE_SHARE * cost)
+                if changes is None:
+                    await asyncio.sleep(idle)
+                else:
+                    await asyncio.sleep(max(GAP, _SHARE * cost))
+                    await changes.next(idle)
+                self._stale = True
+        finally:
+            self._changes = None
+            if changes is not None:
+                changes.close()
 
     async def _refresh(self) -> None:
         before = self._latest
+        self._stale = False
         try:
-            report = await in_thread(self._look)
+            report = await in_thread(self._armed_look)
             latest = overview(report, before, meter=self._meter)
         except Exception as error:
             # Whatever broke, the page goes on and says so.
@@ -92,6 +136,11 @@ class Board:
         self._latest = latest
         if latest != before:
             self._wake()
+
+    def _armed_look(self) -> StatusReport:
+        if self._changes is not None:
+            self._changes.arm()
+        return self._look()
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

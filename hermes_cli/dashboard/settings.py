@@ -7,13 +7,17 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli.config import load_config, load_env
 from hermes_cli.home import Home
 
+from .auth import NOBODY, Credentials
+
 TOKEN_VARIABLE = "HERMES_DASHBOARD_TOKEN"
+READ_PASSWORD_VARIABLE = "HERMES_DASHBOARD_READ_PASSWORD"
+READ_TOKEN_VARIABLE = "HERMES_DASHBOARD_READ_TOKEN"
 ROOT_PATH_VARIABLE = "HERMES_DASHBOARD_ROOT_PATH"
 
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -30,15 +34,14 @@ class Settings:
     root: Path
     host: str
     port: int
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
+    credentials: Credentials = NOBODY
     root_path: str = ""
     """The path under which a reverse proxy shows it, without a slash at its end; empty for none."""
 
     @property
     def guarded(self) -> bool:
         """Whether one must sign in."""
-        return bool(self.password or self.token)
+        return self.credentials != NOBODY
 
     @property
     def url(self) -> str:
@@ -67,11 +70,16 @@ def load_settings(
         root=root,
         host=host or config.host,
         port=port or config.port,
-        password=config.password or None,
-        token=environment.get(TOKEN_VARIABLE) or None,
+        credentials=Credentials(
+            password=config.password or None,
+            token=environment.get(TOKEN_VARIABLE) or None,
+            read_password=environment.get(READ_PASSWORD_VARIABLE) or None,
+            read_token=environment.get(READ_TOKEN_VARIABLE) or None,
+        ),
         root_path=_checked_root_path(path),
     )
     refuse_exposure(settings, home.env)
+    refuse_one_secret_for_both(settings.credentials)
     return settings
 
 
@@ -83,6 +91,19 @@ def refuse_exposure(settings: Settings, env_file: Path) -> None:
         f"the dashboard would listen on {settings.host} for everybody: set HERMES_DASHBOARD_PASSWORD or "
         f"{TOKEN_VARIABLE} in {env_file} or in the environment, or dashboard.host to 127.0.0.1"
     )
+
+
+def refuse_one_secret_for_both(credentials: Credentials) -> None:
+    """Raise `RefusedError` where what is given to readers is the operator's password or token."""
+    for name, secret in (
+        (READ_PASSWORD_VARIABLE, credentials.read_password),
+        (READ_TOKEN_VARIABLE, credentials.read_token),
+    ):
+        if secret and credentials.role(secret) == "operator":
+            raise RefusedError(
+                f"{name} is the operator's password or token as well, so readers could change everything; "
+                "set another one"
+            )
 
 
 def is_loopback(host: str) -> bool:

@@ -11,7 +11,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermes_cli.service_manager.watch import GROWN, Watch
+from hermes_cli.service_manager.watch import GROWN
+
+from .changes import Changes
 
 _CHUNK = 1 << 18
 """Bytes read at once, and how far back the first look goes."""
@@ -168,43 +170,13 @@ class LogTail:
 
 async def follow(tail: LogTail) -> AsyncGenerator[list[str], None]:
     """Batches of the lines of `tail`, never empty, as they come, until closed. Closes `tail`."""
-    with contextlib.closing(tail), contextlib.closing(_Changes(tail.directory)) as changes:
+    with contextlib.closing(tail), contextlib.closing(Changes(tail.directory, GROWN)) as changes:
         while True:
             changes.arm()
             while lines := tail.read():
                 yield lines
                 await asyncio.sleep(_GATHER)
             await changes.next(_RELOOK)
-
-
-class _Changes(Watch):
-    """inotify in an event loop."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory, GROWN)
-        self._happened = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._reading = False
-        if self._fd >= 0:
-            self._loop.add_reader(self._fd, self._wake)
-            self._reading = True
-
-    async def next(self, timeout: float) -> None:
-        """Return when something happened since `arm`, or after `timeout` seconds."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._happened.wait()
-        self._happened.clear()
-
-    def close(self) -> None:
-        if self._reading:
-            self._loop.remove_reader(self._fd)
-            self._reading = False
-        super().close()
-
-    def _wake(self) -> None:
-        self._drain()
-        self._happened.set()
 
 
 def _split(data: bytes) -> list[str]:

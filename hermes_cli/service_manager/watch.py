@@ -16,6 +16,7 @@ IN_CLOSE_NOWRITE = 0x00000010
 IN_MOVED_FROM = 0x00000040
 IN_MOVED_TO = 0x00000080
 IN_CREATE = 0x00000100
+IN_DELETE = 0x00000200
 IN_DELETE_SELF = 0x00000400
 IN_MOVE_SELF = 0x00000800
 
@@ -51,10 +52,10 @@ class Watch:
         """Watch the file that has the path now."""
         self._armed = self._fd >= 0 and _libc.inotify_add_watch(self._fd, self._path, self._mask) >= 0
 
-    def also(self, path: str | os.PathLike[str]) -> None:
-        """Watch another path as well, in the same way. One that is watched already stays so."""
+    def also(self, path: str | os.PathLike[str], mask: int | None = None) -> None:
+        """Watch another path as well, for `mask` or in the same way. One that is watched already stays so."""
         if self._fd >= 0:
-            _libc.inotify_add_watch(self._fd, os.fsencode(path), self._mask)
+            _libc.inotify_add_watch(self._fd, os.fsencode(path), self._mask if mask is None else mask)
 
     def wait(self, timeout: float, *, or_readable: int | None = None) -> None:
         """Return when something happened since `arm`, or after `timeout` seconds.
@@ -75,6 +76,15 @@ class Watch:
         else:
             timeout = min(timeout, _WITHOUT_INOTIFY)
         if poll.poll(timeout * 1000) and self._armed:
+            self._drain()
+
+    def fileno(self) -> int:
+        """Readable when something happened since `arm`; -1 where there is nothing to watch."""
+        return self._fd if self._armed else -1
+
+    def drain(self) -> None:
+        """Take back what made the descriptor readable."""
+        if self._fd >= 0:
             self._drain()
 
     def close(self) -> None:

@@ -50,21 +50,22 @@ class _SignIn:
             seconds = int(wait) + 1
             error = f"Too many wrong attempts. Please wait {seconds} seconds."
             return self._form(request, target, error, 429, {"retry-after": str(seconds)})
-        if not dashboard.credentials.match(fields.get("password", "")):
+        role = dashboard.credentials.role(fields.get("password", ""))
+        if role is None:
             dashboard.attempts.failed(address)
             return self._form(request, target, "That is not the password.", 403)
         dashboard.attempts.succeeded(address)
         answer = self._lead_to(request, target)
         sessions = dashboard.sessions
-        self._set_cookie(request, answer, SESSION_COOKIE, sessions.open(), int(sessions.lifetime))
+        self._set_cookie(request, answer, SESSION_COOKIE, sessions.open(role), int(sessions.lifetime))
         self._set_cookie(request, answer, FORM_COOKIE, "", 0)
         return answer
 
     async def sign_out(self, request: Request) -> Response:
         session = request.cookies.get(SESSION_COOKIE)
-        if not self._dashboard.ours(request, await read_form(request), session):
-            raise HTTPException(403, "This form is too old, or did not come from this page.")
-        self._dashboard.sessions.close(session or "")
+        if session is None or not self._dashboard.ours(request, await read_form(request), session):
+            raise HTTPException(403, "This form is too old, or not of this page; reload it and try again.")
+        self._dashboard.sessions.close(session)
         answer = self._lead_to(request, "/login")
         self._set_cookie(request, answer, SESSION_COOKIE, "", 0)
         return answer

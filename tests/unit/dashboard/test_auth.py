@@ -1,96 +1,61 @@
-"""The door opens for the password and the token, for as long as it should, and not for guessing."""
+"""The door opens for the password and the token, each for its role, and for nothing else."""
 
 from __future__ import annotations
 
 import pytest
 
-from hermes_cli.dashboard.auth import (
-    FAILURES,
-    FAILURES_OF_ALL,
-    WINDOW,
-    Attempts,
-    Credentials,
-    Forms,
-    Sessions,
-)
+from hermes_cli.dashboard.auth import Credentials, Forms
+
+ALL = Credentials("password", "token", "read-password", "read-token")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+def forms(key: bytes = b"k" * 32) -> Forms:
+    return Forms(lambda: key)
 
 
-@pytest.mark.parametrize("guess", ["", "passwor", "password ", "tok", "PASSWORD", "\ud800"])
+def test_each_secret_opens_for_its_own_role() -> None:
+    assert [ALL.role(guess) for guess in ("password", "token")] == ["operator"] * 2
+    assert [ALL.role(guess) for guess in ("read-password", "read-token")] == ["reader"] * 2
+
+
+@pytest.mark.parametrize("guess", ["", "passwor", "password ", "tok", "PASSWORD", "read-", "\ud800"])
 def test_only_the_exact_secret_opens(guess: str) -> None:
-    credentials = Credentials("password", "token")
-    assert credentials.match("password")
-    assert credentials.match("token")
-    assert not credentials.match(guess)
+    assert ALL.role(guess) is None
+    assert ALL.role_of_token(guess) is None
+
+
+def test_a_program_gets_in_by_a_token_alone() -> None:
+    assert ALL.role_of_token("token") == "operator"
+    assert ALL.role_of_token("read-token") == "reader"
+    assert ALL.role_of_token("password") is None
+    assert ALL.role_of_token("read-password") is None
 
 
 def test_a_missing_secret_matches_nothing() -> None:
-    assert not Credentials(None, "token").match("")
-    assert not Credentials("password", None).match_token("")
-    assert not Credentials("password", "token").match_token("password")
+    assert Credentials(token="token").role("") is None
+    assert Credentials(password="password").role_of_token("") is None
+    assert Credentials().role("") is None
 
 
-def test_a_session_ends_by_time_and_by_signing_out() -> None:
-    clock = Clock()
-    sessions = Sessions(clock, lifetime=60)
-    first, second = sessions.open(), sessions.open()
-    assert sessions.valid(first)
-    sessions.close(second)
-    assert not sessions.valid(second)
-    clock.now += 60
-    assert not sessions.valid(first)
-    assert not sessions.valid("made up")
-    assert not sessions.valid(None)
+def test_material_changes_with_each_secret_of_the_role_and_no_other() -> None:
+    def both(credentials: Credentials) -> tuple[bytes, bytes]:
+        return credentials.material("operator"), credentials.material("reader")
+
+    operator, reader = both(ALL)
+    for other in (
+        Credentials("x", "token", "r", "s"),
+        Credentials("password", "x"),
+        Credentials("token", "password"),
+    ):
+        assert other.material("operator") != operator
+    assert both(Credentials("password", "token", "new", "read-token"))[0] == operator
+    assert both(Credentials("password", "token", "new", "read-token"))[1] != reader
 
 
-def test_sessions_are_bounded_and_the_oldest_goes_first() -> None:
-    sessions = Sessions()
-    opened = [sessions.open() for _ in range(257)]
-    assert not sessions.valid(opened[0])
-    assert sessions.valid(opened[1])
-    assert sessions.valid(opened[-1])
-
-
-def test_a_form_is_valid_for_its_own_cookie_and_process_only() -> None:
-    forms = Forms()
-    assert forms.valid("cookie", forms.token("cookie"))
-    assert not forms.valid("other", forms.token("cookie"))
-    assert not forms.valid("cookie", Forms().token("cookie"))
-    assert not forms.valid(None, forms.token(""))
-    assert not forms.valid("cookie", "")
-
-
-def test_guessing_is_stopped_for_a_while_and_for_that_address() -> None:
-    clock = Clock()
-    attempts = Attempts(clock)
-    for _ in range(FAILURES):
-        assert attempts.wait("a") == 0
-        attempts.failed("a")
-    assert attempts.wait("a") == WINDOW
-    assert attempts.wait("b") == 0
-    clock.now += WINDOW
-    assert attempts.wait("a") == 0
-
-
-def test_guessing_from_many_addresses_is_stopped_too() -> None:
-    attempts = Attempts(Clock())
-    for number in range(FAILURES_OF_ALL):
-        assert attempts.wait(str(number)) == 0
-        attempts.failed(str(number))
-    assert attempts.wait("new") > 0
-
-
-def test_signing_in_forgets_the_mistakes_before() -> None:
-    attempts = Attempts(Clock())
-    for _ in range(FAILURES - 1):
-        attempts.failed("a")
-    attempts.succeeded("a")
-    attempts.failed("a")
-    assert attempts.wait("a") == 0
+def test_a_form_is_valid_for_its_own_cookie_and_installation_only() -> None:
+    assert forms().valid("cookie", forms().token("cookie"))
+    assert not forms().valid("other", forms().token("cookie"))
+    assert not forms().valid("cookie", forms(b"o" * 32).token("cookie"))
+    assert not forms().valid(None, forms().token(""))
+    assert not forms().valid("cookie", "")
+    assert not forms().valid("cookie", "\ud800")

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hermes_cli.dashboard.live import Board, difference, snapshot
+from hermes_cli.faces.changes import Changes, InstallationChanges
 from hermes_cli.faces.overview import Overview, overview
-from hermes_cli.status import ServiceReport, StatusReport
+from hermes_cli.gateway.records import IntentRecord, ParkedRecord
+from hermes_cli.gateway.supervision_log import record_event
+from hermes_cli.home import Home, save
+from hermes_cli.service_manager.watch import GROWN
+from hermes_cli.status import ServiceReport, StatusReport, collect
 from hermes_cli.status.model import Actual
+from tests.fakes.s6_service_manager import FakeS6ServiceManager
 
 
 def _report(**services: Actual) -> StatusReport:
@@ -73,6 +83,93 @@ def test_it_looks_only_while_somebody_watches() -> None:
     asyncio.run(_limited(main))
 
 
+def test_a_change_on_disk_is_seen_long_before_the_interval(tmp_path: Path) -> None:
+    home = Home.of("coder", tmp_path)
+    home.path.mkdir(parents=True)
+    home.config.write_text("")
+
+    async def main() -> None:
+        board = Board(
+            lambda: collect(tmp_path, FakeS6ServiceManager("default", "coder")),
+            lambda: InstallationChanges(tmp_path, tmp_path / "service"),
+            interval=3600,
+        )
+        watching = board.changes()
+        assert (await anext(watching)).rows[1].wanted == "down"
+        save(home.intent, IntentRecord(intent="running", requested_at=1.0))
+        assert (await anext(watching)).rows[1].wanted == "up"
+        await watching.aclose()
+
+    asyncio.run(_limited(main))
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda root: save(
+            Home.of("coder", root).parked, ParkedRecord(kind="config", reason="x", parked_at=1)
+        ),
+        lambda root: (root / "profiles" / "new").mkdir(),
+        lambda root: Home.of("coder", root).run_dir.joinpath(".a").rename(root / "profiles/coder/run/a.json"),
+        lambda root: (root / "profiles/coder/processes/proc_1/status.json").touch(),
+        lambda root: record_event(root, "coder", "ready"),
+        lambda root: (root / "service/gateway-coder/supervise/status").write_bytes(b"x"),
+        lambda root: (root / "service/gateway-new").mkdir(),
+    ],
+)
+def test_whatever_the_status_is_made_of_wakes(tmp_path: Path, happens: Callable[[Path], object]) -> None:
+    home = Home.of("coder", tmp_path)
+    for path in (home.run_dir, home.processes / "proc_1", tmp_path / "service/gateway-coder/supervise"):
+        path.mkdir(parents=True)
+    home.config.write_text("")
+    (home.run_dir / ".a").touch()
+    (tmp_path / "service/gateway-coder/supervise/status").write_bytes(b"")
+    record_event(tmp_path, "coder", "registered")
+
+    async def main() -> None:
+        with contextlib.closing(InstallationChanges(tmp_path, tmp_path / "service")) as changes:
+            changes.arm()
+            happens(tmp_path)
+            await changes.next(3600)
+
+    asyncio.run(_limited(main))
+
+
+def test_what_the_status_is_not_made_of_wakes_nobody(tmp_path: Path) -> None:
+    home = Home.of(root=tmp_path)
+    home.processes.joinpath("proc_1").mkdir(parents=True)
+    for path in (home.state_db, home.processes / "proc_1" / "output"):
+        path.write_bytes(b"")
+
+    async def main() -> None:
+        with contextlib.closing(InstallationChanges(tmp_path, tmp_path / "service")) as changes:
+            changes.arm()
+            for path in (home.state_db, home.processes / "proc_1" / "output"):
+                path.write_bytes(b"grows")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await changes.next(3600)
+
+    asyncio.run(_limited(main))
+
+
+def test_a_thing_done_here_is_seen_at_once() -> None:
+    async def main() -> None:
+        current = _report(default="down")
+        board = Board(lambda: current, lambda: Changes(Path("/nowhere"), GROWN), interval=3600)
+        watching = board.changes()
+        await anext(watching)
+        current = _report(default="ready")
+        board.look_again()
+        assert (await anext(watching)).rows[0].actual == "ready"
+        current = _report(default="down")
+        board.look_again()
+        assert (await board.fresh()).rows[0].actual == "down"
+        await watching.aclose()
+
+    asyncio.run(_limited(main))
+
+
 def test_many_watchers_cost_one_look() -> None:
     async def main() -> None:
         board = Board(lambda: _report(default="down"), interval=30)
@@ -105,7 +202,7 @@ def _broken() -> StatusReport:
 
 
 async def _limited(main: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return await main()
 
 

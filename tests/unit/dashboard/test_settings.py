@@ -34,14 +34,29 @@ def test_an_empty_password_is_none(tmp_path: Path) -> None:
 
 def test_the_env_file_of_default_counts(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HERMES_DASHBOARD_TOKEN=from-file\n")
-    assert load_settings(tmp_path, {}).token == "from-file"
+    assert load_settings(tmp_path, {}).credentials.token == "from-file"
 
 
 def test_secrets_do_not_show_in_a_traceback(tmp_path: Path) -> None:
-    environ = {"HERMES_DASHBOARD_PASSWORD": "hunter22", "HERMES_DASHBOARD_TOKEN": "t0ken"}
-    shown = repr(load_settings(tmp_path, environ))
-    assert "hunter22" not in shown
-    assert "t0ken" not in shown
+    names = ("PASSWORD", "TOKEN", "READ_PASSWORD", "READ_TOKEN")
+    environ = {f"HERMES_DASHBOARD_{name}": f"hunter-{name}" for name in names}
+    assert "hunter" not in repr(load_settings(tmp_path, environ))
+
+
+@pytest.mark.parametrize("name", ["HERMES_DASHBOARD_READ_PASSWORD", "HERMES_DASHBOARD_READ_TOKEN"])
+def test_what_readers_get_must_not_be_the_operators(tmp_path: Path, name: str) -> None:
+    for operators in ("HERMES_DASHBOARD_PASSWORD", "HERMES_DASHBOARD_TOKEN"):
+        with pytest.raises(RefusedError, match=f"{name} is the operator's"):
+            load_settings(tmp_path, {operators: "one", name: "one"})
+    settings = load_settings(tmp_path, {"HERMES_DASHBOARD_PASSWORD": "one", name: "two"})
+    assert settings.credentials.role("two") == "reader"
+
+
+@pytest.mark.parametrize("name", ["HERMES_DASHBOARD_READ_PASSWORD", "HERMES_DASHBOARD_READ_TOKEN"])
+def test_readers_alone_make_it_a_dashboard_to_look_at(tmp_path: Path, name: str) -> None:
+    settings = load_settings(tmp_path, {"HERMES_DASHBOARD_HOST": "0.0.0.0", name: "look"})
+    assert settings.guarded
+    assert settings.credentials.role("look") == "reader"
 
 
 def test_the_port_comes_from_the_file_before_the_environment(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_two_at_once_on_one_profile_are_refused_and_on_two_are_not() -> None:
         await verbs.do("stop", "coder")
         assert verbs.failed
         lifecycle.let.set()
-        return await asyncio.gather(first, other)
+        return [await first, await other]
 
     assert [said.partition(" (")[0] for said in asyncio.run(main())] == [
         "coder is ready again",
