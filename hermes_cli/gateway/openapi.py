@@ -12,13 +12,13 @@ from hermes_cli.serving.problems import CODES, Problem
 from .api import Capabilities, GatewayStatus, Health
 from .auth import OPEN_PATHS
 from .events import GatewayEvent
+from .openapi_parts import COMPONENTS, EVENT_STREAM, JSON, header, problem, query
 from .process_api import ANSWERS, BODIES
-from .process_openapi import process_paths
+from .process_openapi import ONE_OF, PROCESSES
+from .requests import LARGEST
 from .run_api import ANSWERS as RUN_ANSWERS
 from .run_api import BODIES as RUN_BODIES
-from .run_openapi import run_paths
-
-_COMPONENTS = "#/components/schemas/"
+from .run_openapi import RUNS
 
 
 def document() -> dict[str, Any]:
@@ -28,9 +28,12 @@ def document() -> dict[str, Any]:
             *(Health, GatewayStatus, Capabilities, GatewayEvent, Problem),
             *(*BODIES, *ANSWERS, *RUN_BODIES, *RUN_ANSWERS),
         ],
-        ref_template=_COMPONENTS + "{name}",
+        ref_template=COMPONENTS + "{name}",
     )
     schemas["Problem"]["properties"]["code"]["enum"] = sorted(CODES)
+    for name, keys in ONE_OF.items():
+        schemas[name]["oneOf"] = [_given(schemas[name], key) for key in keys]
+    optional = {name for name, schema in schemas.items() if not schema.get("required") and name not in ONE_OF}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,9 +48,9 @@ def document() -> dict[str, Any]:
             "/v1/status": {"get": _get("status", "What this gateway is and how it is", "GatewayStatus")},
             "/v1/capabilities": {"get": _get("capabilities", "What this gateway can do", "Capabilities")},
             "/v1/events": {"get": _events()},
-            **process_paths(_refused()),
-            **run_paths(_refused()),
-            "/openapi.json": {"get": _text("openapi", "This description", "application/json")},
+            **PROCESSES.paths(_refused(), optional),
+            **RUNS.paths(_refused(), optional),
+            "/openapi.json": {"get": _text("openapi", "This description", JSON)},
         },
         "components": {
             "schemas": schemas,
@@ -57,26 +60,32 @@ def document() -> dict[str, Any]:
     }
 
 
+def _given(schema: dict[str, Any], key: str) -> dict[str, Any]:
+    """What fits where `key` has another value than null."""
+    value = next(one for one in schema["properties"][key]["anyOf"] if one != {"type": "null"})
+    return {"required": [key], "properties": {key: value}}
+
+
 def _events() -> dict[str, Any]:
-    operation = _text("events", "This gateway's own events as they happen", "text/event-stream")
+    operation = _text("events", "This gateway's own events as they happen", EVENT_STREAM)
     operation["description"] = (
         "Server-sent events `ready`, `degraded` and `draining`, each with a GatewayEvent as data and its "
         "`seq` as id; `reset` where the cursor belongs to another life of the gateway; at the drain "
         "`closed`, then the end."
     )
-    cursor = {"type": "integer", "minimum": 0, "default": 0}
+    cursor = {"type": "integer", "minimum": 0, "maximum": LARGEST}
     operation["parameters"] = [
-        {"name": "cursor", "in": "query", "description": "The id of the last event seen", "schema": cursor},
-        {"name": "Last-Event-ID", "in": "header", "description": "As browsers send it", "schema": cursor},
+        query("cursor", "The id of the last event seen", {**cursor, "default": 0}),
+        header("Last-Event-ID", "As browsers send it: goes before `cursor`", cursor),
     ]
-    operation["responses"]["400"] = _problem("A cursor that is none")
-    operation["responses"]["503"] = _problem("The gateway is draining")
+    operation["responses"]["400"] = problem("A cursor that is none")
+    operation["responses"]["503"] = problem("The gateway is draining")
     return operation
 
 
 def _get(name: str, summary: str, schema: str, *, not_ready: bool = False) -> dict[str, Any]:
-    operation = _text(name, summary, "application/json")
-    content = {"application/json": {"schema": {"$ref": _COMPONENTS + schema}}}
+    operation = _text(name, summary, JSON)
+    content = {JSON: {"schema": {"$ref": COMPONENTS + schema}}}
     operation["responses"]["200"]["content"] = content
     if not_ready:
         operation["responses"]["503"] = {"description": "Starting or draining", "content": content}
@@ -99,13 +108,6 @@ def _text(name: str, summary: str, media_type: str) -> dict[str, Any]:
 
 def _refused() -> dict[str, Any]:
     return {
-        "401": _problem("No token, or not this gateway's"),
-        "403": _problem("This gateway has no token and answers on its control socket only"),
-    }
-
-
-def _problem(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/problem+json": {"schema": {"$ref": _COMPONENTS + "Problem"}}},
+        "401": problem("No token, or not this gateway's"),
+        "403": problem("This gateway has no token and answers on its control socket only"),
     }

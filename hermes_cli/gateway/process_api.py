@@ -26,6 +26,7 @@ Size = Annotated[int, Meta(ge=1, le=65535)]
 EnvironmentName = Literal["local", "docker", "ssh"]
 ENVIRONMENTS: tuple[str, ...] = get_args(EnvironmentName)
 Seconds = Annotated[float, Meta(ge=0, le=600)]
+_BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 
 class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +101,7 @@ class WriteBody(Body):
 
     data: str | None = None
     """Text, written as UTF-8."""
-    data_base64: bytes | None = None
+    data_base64: Annotated[bytes, Meta(extra_json_schema={"pattern": _BASE64})] | None = None
     """Any bytes."""
 
     def input(self) -> bytes:

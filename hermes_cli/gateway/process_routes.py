@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from .process_service import ProcessService
+from .verb_routes import Answer, verb_routes
 
 ROOT = "/v1/processes"
 ONE = ROOT + "/{process_id}"
@@ -30,24 +26,13 @@ PATHS: tuple[tuple[str, str, str], ...] = (
     ("POST", f"{ONE}/close", "close"),
     ("POST", f"{ONE}/resize", "resize"),
 )
-"""Method, path, and the function of `process_verbs` that answers."""
+"""Method, path, and the function of `process_verbs` that answers; those before `{process_id}` go first."""
 
 
 def process_routes(service: ProcessService) -> list[Route]:
-    """The routes; those before `{process_id}` go first."""
-    by_path: dict[str, dict[str, str]] = {}
-    for method, path, name in PATHS:
-        by_path.setdefault(path, {})[method] = name
-    return [Route(path, _endpoint(service, names), methods=sorted(names)) for path, names in by_path.items()]
-
-
-def _endpoint(
-    service: ProcessService, names: dict[str, str]
-) -> Callable[[Request], Awaitable[Response | ASGIApp]]:
-    async def answer(request: Request) -> Any:
+    async def answer(request: Request, verb: str) -> Answer:
         from . import process_verbs
 
-        name = names["GET" if request.method == "HEAD" else request.method]
-        return await process_verbs.answer(service, request, name)
+        return await process_verbs.answer(service, request, verb)
 
-    return answer
+    return verb_routes(PATHS, answer)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from hermes_cli.processes.answers import answer as encodable
 from hermes_cli.processes.changes import Subscription
 from hermes_cli.processes.errors import BadCursorError, ProcessError
-from hermes_cli.serving.problems import CODES, problem
+from hermes_cli.serving.problems import CODES
 
 from .process_api import (
     ENVIRONMENTS,
     AcknowledgeBody,
-    Body,
     KillBody,
     ResizeBody,
     StartBody,
@@ -31,31 +29,26 @@ from .process_output import LONGEST_WAIT, next_page, output_frames, wait_for_end
 from .process_places import Listener, Place
 from .process_service import ProcessService
 from .process_stream import EventStream, disconnected
+from .requests import MalformedRequestError, body, limit, number, seconds, whole
+from .responses import json_response, problem_response
+from .verb_routes import Answer
 
 if TYPE_CHECKING:
     from hermes_cli.processes.environments import Kind
 
-_Answer = Response | ASGIApp
-BodyT = TypeVar("BodyT", bound=Body)
-
 _MOST_EVENTS = 500
+_MOST_LINES = 10_000
 
 
-class BadRequestError(Exception):
-    """The request is none of this path. The message names what is wrong with it."""
-
-
-async def answer(service: ProcessService, request: Request, name: str) -> _Answer:
+async def answer(service: ProcessService, request: Request, name: str) -> Answer:
     """The answer of the verb `name`; a problem where it is refused."""
     try:
         return await _VERBS[name](service, request)
     except ProcessError as error:
         code = error.code if error.code in CODES else ProcessError.code
-        return _problem(code, str(error))
-    except (BadRequestError, msgspec.ValidationError) as error:
-        return _problem("bad_request", str(error))
-    except msgspec.DecodeError as error:
-        return _problem("bad_request", f"the body is no JSON: {error}")
+        return problem_response(code, str(error))
+    except (MalformedRequestError, msgspec.ValidationError) as error:
+        return problem_response("bad_request", str(error))
 
 
 async def list_processes(service: ProcessService, request: Request) -> Response:
@@ -68,31 +61,29 @@ async def list_processes(service: ProcessService, request: Request) -> Response:
 
 
 async def start(service: ProcessService, request: Request) -> Response:
-    body = await _body(request, StartBody)
-    place = await service.place(body.environment) if body.environment else await _place(service, request)
-    started = await place.slow(place.environment.start, body.request())
+    asked = await body(request, StartBody)
+    place = await service.place(asked.environment) if asked.environment else await _place(service, request)
+    started = await place.slow(place.environment.start, asked.request())
     return _json(started, 201)
 
 
 async def poll(service: ProcessService, request: Request) -> Response:
     place = await _place(service, request)
-    return _json(await place.quick(place.environment.poll, _id(request), _number(request, "cursor")))
+    return _json(await place.quick(place.environment.poll, _id(request), _cursor(request)))
 
 
 async def log(service: ProcessService, request: Request) -> Response:
     place = await _place(service, request)
-    offset, limit = _number(request, "offset"), _number(request, "limit")
-    found = await place.quick(
-        place.environment.log, _id(request), offset, *(() if limit is None else (limit,))
-    )
+    offset, lines = number(request, "offset"), limit(request, 200, _MOST_LINES)
+    found = await place.quick(place.environment.log, _id(request), offset, lines)
     return _json(found)
 
 
-async def output(service: ProcessService, request: Request) -> _Answer:
+async def output(service: ProcessService, request: Request) -> Answer:
     given = _id(request)
     place = await _place(service, request)
     resumed = request.headers.get("last-event-id")
-    cursor = _whole("Last-Event-ID", resumed) if resumed else _number(request, "cursor") or 0
+    cursor = _byte("Last-Event-ID", resumed) if resumed else _cursor(request) or 0
     listener = await place.listen(given)
     streamed = "text/event-stream" in request.headers.get("accept", "")
     if streamed:
@@ -103,7 +94,7 @@ async def output(service: ProcessService, request: Request) -> _Answer:
             refused.pop_all()
         frames = output_frames(service, place, given, cursor, listener)
         return _Closing(EventStream(frames, when_gone=listener.abandon), listener)
-    wait = _seconds(request, "wait") or 0.0
+    wait = seconds(request, "wait") or 0.0
     with listener, _noticing_the_end(request, listener):
         return _json(await next_page(service, place, given, cursor, wait, listener))
 
@@ -111,27 +102,27 @@ async def output(service: ProcessService, request: Request) -> _Answer:
 async def wait(service: ProcessService, request: Request) -> Response:
     given = _id(request)
     place = await _place(service, request)
-    timeout = _seconds(request, "timeout")
+    timeout = seconds(request, "timeout")
     with await place.listen(given) as listener, _noticing_the_end(request, listener):
         return _json(await wait_for_end(service, place, given, timeout, listener))
 
 
 async def kill(service: ProcessService, request: Request) -> Response:
-    body = await _body(request, KillBody)
+    asked = await body(request, KillBody)
     place = await _place(service, request)
-    return _json(await place.slow(place.environment.kill, _id(request), body.grace))
+    return _json(await place.slow(place.environment.kill, _id(request), asked.grace))
 
 
 async def write(service: ProcessService, request: Request) -> Response:
-    body = await _body(request, WriteBody)
+    asked = await body(request, WriteBody)
     place = await _place(service, request)
-    return _json(await place.slow(place.environment.write, _id(request), body.input()))
+    return _json(await place.slow(place.environment.write, _id(request), asked.input()))
 
 
 async def submit(service: ProcessService, request: Request) -> Response:
-    body = await _body(request, SubmitBody)
+    asked = await body(request, SubmitBody)
     place = await _place(service, request)
-    return _json(await place.slow(place.environment.submit, _id(request), body.text))
+    return _json(await place.slow(place.environment.submit, _id(request), asked.text))
 
 
 async def close(service: ProcessService, request: Request) -> Response:
@@ -140,19 +131,19 @@ async def close(service: ProcessService, request: Request) -> Response:
 
 
 async def resize(service: ProcessService, request: Request) -> Response:
-    body = await _body(request, ResizeBody)
+    asked = await body(request, ResizeBody)
     place = await _place(service, request)
     process_id = await place.quick(place.environment.find, _id(request))
-    await place.slow(place.environment.resize, process_id, body.rows, body.columns)
+    await place.slow(place.environment.resize, process_id, asked.rows, asked.columns)
     return _json({"session_id": process_id, "status": "ok"})
 
 
 async def events(service: ProcessService, request: Request) -> Response:
     """The owner's events behind `after`; those that keepers have told by now are among them."""
     session_key = request.query_params.get("session_key")
-    after = _number(request, "after") or 0
-    limit = min(_number(request, "limit") or 100, _MOST_EVENTS)
-    deadline = asyncio.get_running_loop().time() + min(_seconds(request, "wait") or 0.0, LONGEST_WAIT)
+    after = number(request, "after") or 0
+    most = limit(request, 100, _MOST_EVENTS)
+    deadline = asyncio.get_running_loop().time() + min(seconds(request, "wait") or 0.0, LONGEST_WAIT)
     outbox = await service.outbox()
     with service.changes.subscribe() as subscription, _noticing_the_end(request, subscription):
         subscription.add(service.home.processes, lambda name: name == "outbox.db")
@@ -160,7 +151,7 @@ async def events(service: ProcessService, request: Request) -> Response:
             await service.quick(outbox.collect)
         while True:
             subscription.changed.clear()
-            found = await service.quick(outbox.pending, session_key, after, limit)
+            found = await service.quick(outbox.pending, session_key, after, most)
             left = deadline - asyncio.get_running_loop().time()
             if found or left <= 0 or service.draining or subscription.abandoned:
                 return _json({"events": found})
@@ -168,12 +159,12 @@ async def events(service: ProcessService, request: Request) -> Response:
 
 
 async def acknowledge(service: ProcessService, request: Request) -> Response:
-    body = await _body(request, AcknowledgeBody)
+    asked = await body(request, AcknowledgeBody)
     outbox = await service.outbox()
-    return _json({"acknowledged": await service.slow(outbox.acknowledge, body.session_key, body.ids)})
+    return _json({"acknowledged": await service.slow(outbox.acknowledge, asked.session_key, asked.ids)})
 
 
-_VERBS: dict[str, Callable[[ProcessService, Request], Awaitable[_Answer]]] = {
+_VERBS: dict[str, Callable[[ProcessService, Request], Awaitable[Answer]]] = {
     verb.__name__: verb
     for verb in (
         *(list_processes, start, poll, output, log, wait, kill, write, submit, close, resize),
@@ -209,52 +200,25 @@ async def _place(service: ProcessService, request: Request) -> Place:
     """The environment that the query names."""
     name = request.query_params.get("environment")
     if name is not None and name not in ENVIRONMENTS:
-        raise BadRequestError(f"environment is one of {', '.join(ENVIRONMENTS)}")
+        raise MalformedRequestError(f"environment is one of {', '.join(ENVIRONMENTS)}")
     return await service.place(cast("Kind | None", name))
-
-
-async def _body(request: Request, kind: type[BodyT]) -> BodyT:
-    data = await request.body()
-    return msgspec.json.decode(data or b"{}", type=kind)
 
 
 def _id(request: Request) -> str:
     return str(request.path_params["process_id"])
 
 
-def _number(request: Request, name: str) -> int | None:
-    value = request.query_params.get(name)
-    return None if value is None else _whole(name, value)
+def _cursor(request: Request) -> int | None:
+    text = request.query_params.get("cursor")
+    return None if text is None else _byte("cursor", text)
 
 
-def _whole(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdecimal() and len(value) < 19):
-        if name in ("cursor", "Last-Event-ID"):
-            raise BadCursorError(
-                f"{name} must be a whole number, the cursor of an earlier answer; begin with 0"
-            )
-        raise BadRequestError(f"{name} must be a whole number")
-    return int(value)
-
-
-def _seconds(request: Request, name: str) -> float | None:
-    value = request.query_params.get(name)
-    if value is None:
-        return None
+def _byte(name: str, text: str) -> int:
     try:
-        seconds = float(value)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 1e9:
-        raise BadRequestError(f"{name} must be a number of seconds")
-    return seconds
+        return whole(name, text)
+    except MalformedRequestError as error:
+        raise BadCursorError(f"{error}: the cursor of an earlier answer; begin with 0") from error
 
 
 def _json(value: object, status: int = 200) -> Response:
-    body = msgspec.json.encode(encodable(value))
-    return Response(body, status, headers={"content-type": "application/json"})
-
-
-def _problem(code: str, detail: str) -> Response:
-    status, body = problem(code, detail)
-    return Response(body, status, headers={"content-type": "application/problem+json"})
+    return json_response(msgspec.json.encode(encodable(value)), status)

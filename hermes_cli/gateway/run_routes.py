@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from .run_service import RunService
+from .verb_routes import Answer, verb_routes
 
 RUNS = "/v1/runs"
 RUN = RUNS + "/{run_id}"
@@ -38,20 +34,9 @@ PATHS: tuple[tuple[str, str, str], ...] = (
 
 
 def run_routes(service: RunService) -> list[Route]:
-    """The routes."""
-    by_path: dict[str, dict[str, str]] = {}
-    for method, path, name in PATHS:
-        by_path.setdefault(path, {})[method] = name
-    return [Route(path, _endpoint(service, names), methods=sorted(names)) for path, names in by_path.items()]
-
-
-def _endpoint(
-    service: RunService, names: dict[str, str]
-) -> Callable[[Request], Awaitable[Response | ASGIApp]]:
-    async def answer(request: Request) -> Any:
+    async def answer(request: Request, verb: str) -> Answer:
         from . import run_verbs
 
-        name = names["GET" if request.method == "HEAD" else request.method]
-        return await run_verbs.answer(service, request, name)
+        return await run_verbs.answer(service, request, verb)
 
-    return answer
+    return verb_routes(PATHS, answer)

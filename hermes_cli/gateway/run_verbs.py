@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from hermes_cli.processes.errors import ProcessError
 from hermes_cli.runs import sessions
@@ -22,15 +21,15 @@ from hermes_cli.runs.errors import (
 )
 from hermes_cli.runs.runner import ControlResult, Runner
 from hermes_cli.runs.types import Run
-from hermes_cli.serving.problems import CODES, problem
+from hermes_cli.serving.problems import CODES
 
 from . import run_api as api
 from .process_stream import EventStream, disconnected
+from .requests import MalformedRequestError, body, limit, seconds
+from .responses import json_response, problem_response
 from .run_service import RunService
 from .run_stream import MOST_EVENTS, Reader, event_frames, next_page
-
-_Answer = Response | ASGIApp
-BodyT = TypeVar("BodyT", bound=api.Body)
+from .verb_routes import Answer
 
 _MOST_ROWS = 100
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -43,42 +42,40 @@ _WORDED = {"shutting_down": "draining", "run_ended": "run_error"}
 """Codes of errors that have another as a problem."""
 
 
-async def answer(service: RunService, request: Request, name: str) -> _Answer:
+async def answer(service: RunService, request: Request, name: str) -> Answer:
     """The answer of the verb `name`; a problem where it is refused."""
     try:
         return await _VERBS[name](service, request)
     except SessionBusyError as error:
-        return _problem(error.code, str(error), run_id=error.run_id)
+        return problem_response(error.code, str(error), run_id=error.run_id)
     except KeyReusedError as error:
-        return _problem(error.code, str(error), run_id=error.run_id)
+        return problem_response(error.code, str(error), run_id=error.run_id)
     except RunError as error:
         code = _WORDED.get(error.code, error.code)
-        return _problem(code if code in CODES else RunError.code, str(error))
+        return problem_response(code if code in CODES else RunError.code, str(error))
     except ProcessError as error:
-        return _problem(error.code if error.code in CODES else ProcessError.code, str(error))
-    except msgspec.ValidationError as error:
-        return _problem("bad_request", str(error))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _problem("bad_request", f"the body is no JSON: {error}")
+        return problem_response(error.code if error.code in CODES else ProcessError.code, str(error))
+    except MalformedRequestError as error:
+        return problem_response("bad_request", str(error))
 
 
 # Runs
 
 
 async def start_run(service: RunService, request: Request) -> Response:
-    body = await _body(request, api.RunBody)
-    _check(service, body)
+    asked = await body(request, api.RunBody)
+    _check(service, asked)
     runner = await service.runner()
-    run, new = await runner.submit(body.request(), key=_key(request))
+    run, new = await runner.submit(asked.request(), key=_key(request))
     return _json(api.run_started(run, _controls(runner, run)), 201 if new else 200)
 
 
 async def retry_run(service: RunService, request: Request) -> Response:
-    await _body(request, api.EmptyBody)
+    await body(request, api.EmptyBody)
     runner, run_id = await _run(service, request)
     old = await runner.get(run_id)
     if old.terminal_state is None:
-        return _problem("run_active", f"{run_id} has not ended; cancel it first", run_id=run_id)
+        return problem_response("run_active", f"{run_id} has not ended; cancel it first", run_id=run_id)
     run, new = await runner.retry(run_id, key=_key(request))
     return _json(api.run_started(run, _controls(runner, run)), 201 if new else 200)
 
@@ -87,14 +84,14 @@ async def list_runs(service: RunService, request: Request) -> Response:
     query = request.query_params
     runner = await service.runner()
     statuses = [word for text in query.getlist("status") for word in text.split(",") if word]
-    limit, before, session = _limit(request), query.get("before"), query.get("session_id")
+    most, before, session = limit(request, 100, _MOST_ROWS), query.get("before"), query.get("session_id")
 
     def step(store: Any) -> list[Run]:
         return store.runs(  # type: ignore[no-any-return]
             session_id=None if session is None else sessions.find_session(store, session),
             statuses=statuses,
             before=None if before is None else sessions.find_run(store, before),
-            limit=limit,
+            limit=most,
         )
 
     return _json(_rows(service, runner, await runner.journal.read(step)))
@@ -106,12 +103,12 @@ async def get_run(service: RunService, request: Request) -> Response:
     return _json(api.run_view(run, _controls(runner, run), service.masked(run.request.message)))
 
 
-async def run_events(service: RunService, request: Request) -> _Answer:
+async def run_events(service: RunService, request: Request) -> Answer:
     runner, run_id = await _run(service, request)
     resumed = request.headers.get("last-event-id")
     cursor = resumed or request.query_params.get("cursor") or "0"
-    limit = _limit(request, MOST_EVENTS)
-    wait = _seconds(request, "wait")
+    most = limit(request, 100, MOST_EVENTS)
+    wait = seconds(request, "wait") or 0.0
     try:
         after = await runner.journal.read(lambda store: store.check_cursor(run_id, cursor))
     except BadCursorError as error:
@@ -124,51 +121,51 @@ async def run_events(service: RunService, request: Request) -> _Answer:
     gone = asyncio.ensure_future(disconnected(request.receive))
     gone.add_done_callback(lambda done: None if done.cancelled() else reader.gone.set())
     try:
-        return _json(await next_page(reader, limit, wait))
+        return _json(await next_page(reader, most, wait))
     finally:
         gone.cancel()
 
 
 async def _bad_cursor(runner: Runner, run_id: str, error: BadCursorError) -> Response:
     if error.kind != "expired":
-        return _problem(error.code, str(error))
+        return problem_response(error.code, str(error))
     run = await runner.get(run_id)
     snapshot = await runner.journal.read(lambda store: store.snapshot(run_id))
     left = f"{run_id}:{run.first_seq - 1}"
-    return _problem(error.code, str(error), cursor=left, snapshot=snapshot or "")
+    return problem_response(error.code, str(error), cursor=left, snapshot=snapshot or "")
 
 
 # Controls
 
 
 async def cancel_run(service: RunService, request: Request) -> Response:
-    await _body(request, api.EmptyBody)
+    await body(request, api.EmptyBody)
     runner, run_id = await _run(service, request)
     return _controlled(await runner.cancel(run_id))
 
 
 async def decide_approval(service: RunService, request: Request) -> Response:
-    body = await _body(request, api.ApprovalBody)
+    asked = await body(request, api.ApprovalBody)
     runner, run_id = await _run(service, request)
     if "approval" not in _controls(runner, await runner.get(run_id)):
         return _controlled(runner.unsupported("approval"))
-    return _controlled(await runner.decide(run_id, body.approval_id, body.decision == "approve"))
+    return _controlled(await runner.decide(run_id, asked.approval_id, asked.decision == "approve"))
 
 
 async def answer_clarification(service: RunService, request: Request) -> Response:
-    await _body(request, api.ClarificationBody)
+    await body(request, api.ClarificationBody)
     runner, _ = await _run(service, request)
     return _controlled(runner.unsupported("clarify"))
 
 
 async def send_message(service: RunService, request: Request) -> Response:
-    await _body(request, api.MessageBody)
+    await body(request, api.MessageBody)
     runner, _ = await _run(service, request)
     return _controlled(runner.unsupported("message"))
 
 
 async def set_goal(service: RunService, request: Request) -> Response:
-    await _body(request, api.GoalBody)
+    await body(request, api.GoalBody)
     runner, _ = await _session(service, request)
     return _controlled(runner.unsupported("goal"))
 
@@ -178,13 +175,13 @@ async def set_goal(service: RunService, request: Request) -> Response:
 
 async def list_sessions(service: RunService, request: Request) -> Response:
     runner = await service.runner()
-    limit, before = _limit(request), request.query_params.get("before")
+    most, before = limit(request, 100, _MOST_ROWS), request.query_params.get("before")
 
     def step(store: Any) -> list[api.SessionView]:
         found = None if before is None else sessions.find_session(store, before)
         return [
             _session_view(service, store, one.session_id)
-            for one in sessions.sessions(store, before=found, limit=limit)
+            for one in sessions.sessions(store, before=found, limit=most)
         ]
 
     return _json(api.Sessions(sessions=await runner.journal.read(step)))
@@ -198,13 +195,13 @@ async def get_session(service: RunService, request: Request) -> Response:
 async def session_runs(service: RunService, request: Request) -> Response:
     """The active one first, then the latest."""
     runner, session_id = await _session(service, request)
-    limit, before = _limit(request), request.query_params.get("before")
+    most, before = limit(request, 100, _MOST_ROWS), request.query_params.get("before")
     found = await runner.journal.read(
         lambda store: sessions.runs_of(
             store,
             session_id,
             before=None if before is None else sessions.find_run(store, before),
-            limit=limit,
+            limit=most,
         )
     )
     return _json(_rows(service, runner, found))
@@ -226,7 +223,7 @@ async def delete_session(service: RunService, request: Request) -> Response:
     return _json(api.SessionDeleted(session_id=session_id, runs=count))
 
 
-_VERBS: dict[str, Callable[[RunService, Request], Awaitable[_Answer]]] = {
+_VERBS: dict[str, Callable[[RunService, Request], Awaitable[Answer]]] = {
     verb.__name__: verb
     for verb in (
         *(start_run, retry_run, list_runs, get_run, run_events, cancel_run, decide_approval),
@@ -251,11 +248,6 @@ async def _session(service: RunService, request: Request) -> tuple[Runner, str]:
     return runner, await runner.journal.read(lambda store: sessions.find_session(store, given))
 
 
-async def _body(request: Request, kind: type[BodyT]) -> BodyT:
-    data = await request.body()
-    return msgspec.json.decode(data or b"{}", type=kind)
-
-
 def _check(service: RunService, body: api.RunBody) -> None:
     """What a type does not say."""
     own = service.home.profile
@@ -278,27 +270,6 @@ def _key(request: Request) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise BadRequestError("Idempotency-Key is 1 to 255 visible ASCII characters")
     return key
-
-
-def _limit(request: Request, most: int = _MOST_ROWS) -> int:
-    """How many are asked for; a larger number is cut to the most there are in one answer."""
-    value = request.query_params.get("limit")
-    if value is None:
-        return min(most, 100)
-    if not (value.isascii() and value.isdecimal() and len(value) < 10) or int(value) == 0:
-        raise BadRequestError("limit is a whole number, 1 at least")
-    return min(int(value), most)
-
-
-def _seconds(request: Request, name: str) -> float:
-    value = request.query_params.get(name)
-    try:
-        seconds = float(value) if value is not None else 0.0
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 1e9:
-        raise BadRequestError(f"{name} is a number of seconds")
-    return seconds
 
 
 # Answers
@@ -344,9 +315,4 @@ def _controlled(result: ControlResult) -> Response:
 
 
 def _json(value: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, headers={"content-type": "application/json"})
-
-
-def _problem(code: str, detail: str, **more: str) -> Response:
-    status, body = problem(code, detail, **more)
-    return Response(body, status, headers={"content-type": "application/problem+json"})
+    return json_response(msgspec.json.encode(value), status)

@@ -255,10 +255,10 @@ class Event:
     id: int
     """Grows; to be acknowledged."""
     type: EventType
-    session_id: str | None
-    """None for the two overflow events, which are about all of an owner's processes together."""
-    session_key: str | None
     created_at: float
+    session_id: str | None = None
+    """None for the two overflow events, which are about all of an owner's processes together."""
+    session_key: str | None = None
     command: str | None = None
     exit_code: int | None = None
     signal: int | None = None

@@ -160,7 +160,7 @@ def test_what_is_wrong_with_a_request_for_a_process_is_said(gateway: Gateway) ->
         (f"/{one}/output?cursor=1e3", None, 400, "bad_cursor"),
         (f"/{one}/output?wait=soon", None, 400, "bad_request"),
         (f"/{one}/log?offset=2", None, 400, "bad_cursor"),
-        (f"/{one}/log?limit=0", None, 400, "bad_cursor"),
+        (f"/{one}/log?limit=0", None, 400, "bad_request"),
         (f"/{one}/write", {"data": "x"}, 409, "not_running"),
         (f"/{one}/write", {}, 400, "bad_request"),
         (f"/{one}/write", {"data": "x", "data_base64": "eA=="}, 400, "bad_request"),

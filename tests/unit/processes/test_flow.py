@@ -10,7 +10,7 @@ from hermes_cli.processes.types import Event, EventType
 
 
 def event(at: float, kind: EventType = "watch_match") -> Event:
-    return Event(0, kind, "proc_1", "owner", at, platform="telegram", chat_id="42", thread_id="7")
+    return Event(0, kind, at, "proc_1", "owner", platform="telegram", chat_id="42", thread_id="7")
 
 
 def kinds(events: list[Event]) -> list[str]:
