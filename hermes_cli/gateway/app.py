@@ -12,12 +12,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hermes_cli import __version__
 from hermes_cli.serving.exposition import MEDIA_TYPE as METRICS_TYPE
 from hermes_cli.serving.exposition import render
-from hermes_cli.serving.problems import problem
 from hermes_cli.serving.protocol import MAX_CONNECTIONS, MAX_HEADER_BYTES, REQUEST_DEADLINE
 
 from .api import AgentCapabilities, Capabilities, Limits
 from .gate import Gate
 from .process_routes import process_routes
+from .requests import MalformedRequestError, whole
+from .responses import json_response, problem_response
 from .run_routes import run_routes
 from .runtime import Runtime
 
@@ -28,18 +29,18 @@ def make_app(runtime: Runtime) -> ASGIApp:
     """The ASGI app of the gateway that `runtime` describes."""
 
     async def healthz(request: Request) -> Response:
-        return _json(msgspec.json.encode(runtime.health()))
+        return json_response(msgspec.json.encode(runtime.health()))
 
     async def readyz(request: Request) -> Response:
         health = runtime.health()
-        return _json(msgspec.json.encode(health), 200 if health.status == "ok" else 503)
+        return json_response(msgspec.json.encode(health), 200 if health.status == "ok" else 503)
 
     async def metrics(request: Request) -> Response:
         found = [*runtime.metrics(), *await runtime.processes.metrics(), *runtime.runs.metrics()]
         return Response(render(found), headers={"content-type": METRICS_TYPE})
 
     async def status(request: Request) -> Response:
-        return _json(msgspec.json.encode(runtime.status()))
+        return json_response(msgspec.json.encode(runtime.status()))
 
     async def capabilities(request: Request) -> Response:
         limits = Limits(
@@ -55,20 +56,23 @@ def make_app(runtime: Runtime) -> ASGIApp:
             limits=limits,
             agent=AgentCapabilities(name=agent.name, controls=sorted(agent.controls)),
         )
-        return _json(msgspec.json.encode(found))
+        return json_response(msgspec.json.encode(found))
 
     async def events(request: Request) -> Response:
         if runtime.draining:
-            return _problem("draining", "this gateway is shutting down")
-        cursor = request.query_params.get("cursor") or request.headers.get("last-event-id") or "0"
-        if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
-            return _problem("bad_request", "cursor must be a whole number, the id of the last event seen")
-        return StreamingResponse(runtime.journal.stream(int(cursor)), media_type="text/event-stream")
+            return problem_response("draining", "this gateway is shutting down")
+        # A browser that comes back asks for the address that it began with: what it has seen is in the header.
+        given = request.headers.get("last-event-id") or request.query_params.get("cursor") or "0"
+        try:
+            cursor = whole("cursor", given)
+        except MalformedRequestError as error:
+            return problem_response("bad_request", f"{error}: the id of the last event seen")
+        return StreamingResponse(runtime.journal.stream(cursor), media_type="text/event-stream")
 
     async def openapi(request: Request) -> Response:
         from .openapi import document
 
-        return _json(msgspec.json.encode(document()))
+        return json_response(msgspec.json.encode(document()))
 
     routes = [
         Route("/healthz", healthz),
@@ -106,16 +110,7 @@ def _refused(scope: Scope, error: HTTPException) -> Response:
         405: ("method_not_allowed", f"{scope['method'][:16]} is not for this path"),
         413: ("body_too_large", f"a body may have {MAX_BODY_BYTES} bytes"),
     }.get(error.status_code, ("bad_request", str(error.detail)))
-    response = _problem(code, detail)
+    response = problem_response(code, detail)
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response
-
-
-def _problem(code: str, detail: str) -> Response:
-    status, body = problem(code, detail)
-    return Response(body, status, headers={"content-type": "application/problem+json"})
-
-
-def _json(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, headers={"content-type": "application/json"})
