@@ -25,6 +25,8 @@ class Forms(HTMLParser):
         if tag == "form":
             self.found.append((given.get("action") or "", {}))
             self._open = True
+        elif given.get("type") == "checkbox" and "checked" not in given:
+            return
         elif tag in ("input", "textarea", "select") and self._open and given.get("name"):
             self.found[-1][1][str(given["name"])] = given.get("value") or ""
 
