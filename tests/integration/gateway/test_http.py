@@ -263,6 +263,9 @@ def test_the_event_stream_begins_with_what_happened(gateway: Gateway) -> None:
 def test_a_cursor_of_another_life_is_a_reset(gateway: Gateway) -> None:
     with events(gateway, **{"Last-Event-ID": "77"}) as answer:
         assert answer.readline() == b"event: reset\n"
+    # As a browser comes back: to the address that it began with.
+    with events(gateway, "?cursor=0", **{"Last-Event-ID": "77"}) as answer:
+        assert answer.readline() == b"event: reset\n"
     with events(gateway, "?cursor=-1") as answer:
         assert answer.status == 400
 
