@@ -8,10 +8,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli.home import Home
+from hermes_cli.processes.profile import registry_of
 from tests.integration.dashboard.browser import command, environment, free_port
+from tests.integration.gateway.harness import Gateway, Yard
 
 DEADLINE = 60.0
 """Seconds for anything to happen on a busy machine."""
@@ -80,3 +83,40 @@ def write_log(root: Path, profile: str, *lines: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "current").open("a", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in lines))
+
+
+@dataclass
+class Installation:
+    """A home with gateways that run, and a dashboard over it."""
+
+    yard: Yard
+    dashboard: Dashboard
+
+    @property
+    def root(self) -> Path:
+        return self.yard.root
+
+    @property
+    def origin(self) -> str:
+        return self.dashboard.origin
+
+    def gateway(self, profile: str) -> Gateway:
+        """The latest start of the gateway of a profile."""
+        return next(one for one in reversed(self.yard.started) if one.home.profile == profile)
+
+
+@contextmanager
+def installed(place: Path, *profiles: str) -> Iterator[Installation]:
+    """`profiles` whose gateways are ready, below `place`."""
+    root = place / "home"
+    root.mkdir()
+    yard = Yard(root, place)
+    try:
+        for gateway in [yard.start(yard.profile(profile)) for profile in profiles]:
+            gateway.ready(DEADLINE)
+        with serving(root) as dashboard:
+            yield Installation(yard, dashboard)
+    finally:
+        yard.end()
+        for profile in profiles:
+            registry_of(Home.of(profile, root)).kill_all(grace=0)
