@@ -42,6 +42,7 @@ def judge(page: Page, name: str, *, script: bool = True) -> None:
     for look in LOOKS:
         page.set_viewport_size({"width": look.width, "height": look.height})
         page.emulate_media(color_scheme=look.scheme)
+        page.evaluate("() => scrollTo(0, 0)")
         page.screenshot(path=PICTURES / f"{name}-{look.device}-{look.scheme}.png", full_page=True)
         if page.evaluate(
             "() => document.scrollingElement.scrollWidth > document.documentElement.clientWidth"
