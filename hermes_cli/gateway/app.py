@@ -16,6 +16,7 @@ from hermes_cli.serving.protocol import MAX_CONNECTIONS, MAX_HEADER_BYTES, REQUE
 
 from .api import AgentCapabilities, Capabilities, Limits
 from .gate import Gate
+from .metrics import gateway_metrics
 from .process_routes import process_routes
 from .requests import MalformedRequestError, whole
 from .responses import json_response, problem_response
@@ -36,7 +37,7 @@ def make_app(runtime: Runtime) -> ASGIApp:
         return json_response(msgspec.json.encode(health), 200 if health.status == "ok" else 503)
 
     async def metrics(request: Request) -> Response:
-        found = [*runtime.metrics(), *await runtime.processes.metrics(), *runtime.runs.metrics()]
+        found = [*gateway_metrics(runtime), *await runtime.processes.metrics(), *runtime.runs.metrics()]
         return Response(render(found), headers={"content-type": METRICS_TYPE})
 
     async def status(request: Request) -> Response:

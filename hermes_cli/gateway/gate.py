@@ -40,10 +40,11 @@ class Gate:
             if message["type"] == "http.response.start":
                 answered = True
                 status = message["status"]
-                self._runtime.requests[method, status] += 1
+                seconds = time.monotonic() - started
+                self._runtime.requests.answered(method, scope["path"], status, seconds)
                 message["headers"] = [*message["headers"], *_common_headers()]
                 if status >= 400:
-                    self._log.failed(method, scope["path"], status, time.monotonic() - started)
+                    self._log.failed(method, scope["path"], status, seconds)
             await send(message)
 
         refused = self._refusal(scope)

@@ -86,9 +86,9 @@ class ProcessKeeping:
         for name in ids:
             subscription.add(service.home.processes / name, _TELLING.__contains__)
         now = time.monotonic()
+        await service.take_stock()  # settles what was lost
         if ids:
             registry = await service.registry()
-            await service.quick(registry.running_count)  # settles what was lost
             if now - self._cleaned_at >= _CLEAN_EVERY:
                 self._cleaned_at = now
                 await service.quick(registry.clean)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from hermes_cli.home import Home
 from hermes_cli.serving.exposition import Metric
 
+from .process_metrics import ProcessTally
+
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-STATES = ("running", "exited", "killed", "lost")
 _AT_ONCE = 8
 """Calls that may take seconds (start, kill, write) at the same time. They wait for each other, not quick ones
 for them."""
@@ -51,6 +52,8 @@ class ProcessService:
         self._outbox: Outbox | None = None
         self._changes: Changes | None = None
         self._slow: ThreadPoolExecutor | None = None
+        self._tally = ProcessTally(self.ids())
+        self._counting = asyncio.Lock()
 
     async def place(self, name: Kind | None = None) -> Place:
         """The environment `name`, the profile's where it is None. Raises `EnvironmentNotConfiguredError`
@@ -138,17 +141,31 @@ class ProcessService:
         except (OSError, ValueError):
             return True
 
-    async def metrics(self) -> list[Metric]:
-        """`hermes_processes` by state."""
-        counts = dict.fromkeys(STATES, 0)
-        if self.ids():
+    async def take_stock(self) -> None:
+        """Look at all processes, which settles those that were lost, and count them."""
+        async with self._counting:
+            if not self.ids():
+                self._tally.look((), ())
+                return
             registry = await self.registry()
-            for row in await self.quick(registry.list):
-                counts[row.status] += 1
-        samples: dict[tuple[tuple[str, str], ...], float] = {
-            (("state", state),): count for state, count in counts.items()
-        }
-        return [Metric("hermes_processes", "gauge", "Background processes that are kept, by state.", samples)]
+            await self.quick(lambda: self._tally.look(self.ids(), registry.collection.all()))
+
+    async def metrics(self) -> list[Metric]:
+        """What there is now, and what was seen in this gateway's life. No import where there is nothing."""
+        told, waiting = None, None
+        try:
+            await self.take_stock()
+            if self._outbox is not None:
+                told, waiting = self._outbox.told, await self.quick(self._outbox.waiting)
+            elif not (self.home.processes / "outbox.db").exists():
+                waiting = 0
+        except Exception as error:
+            from hermes_cli.processes.errors import ProcessError
+
+            # Told as `problem` by what keeps them; the other numbers are needed most just then.
+            if not isinstance(error, (OSError, ProcessError)):
+                raise
+        return self._tally.metrics(told, waiting)
 
     def drain(self) -> None:
         """No wait goes on; every stream ends with its marker."""

@@ -18,6 +18,7 @@ from hermes_cli.serving.exposition import Metric
 
 from .activity import report_activity
 from .process_service import ProcessService
+from .run_metrics import RunTally
 
 if TYPE_CHECKING:
     from hermes_cli.agents.types import Agent
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hermes.gateway")
 
-STATES = ("queued", "active")
 _AFTER_TROUBLE = 30.0
 _TEND_EVERY = 600.0
 _DAY = 86400.0
@@ -59,6 +59,7 @@ class RunService:
         self._agent: Agent | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._tally = RunTally()
 
     @property
     def agent(self) -> Agent:
@@ -129,15 +130,9 @@ class RunService:
         return count
 
     def metrics(self) -> list[Metric]:
-        """`hermes_runs` by state; those that have ended are no gateway's any more."""
-        counts = self._runner.counts() if self._runner is not None else dict.fromkeys(STATES, 0)
-        samples: dict[tuple[tuple[str, str], ...], float] = {
-            (("state", state),): counts.get(state, 0) for state in STATES
-        }
-        return [
-            Metric("hermes_runs", "gauge", "Runs that wait and that go on.", samples),
-            Metric("hermes_run_streams", "gauge", "Open streams of runs' events.", {(): self.readers}),
-        ]
+        """Those in hand, and those that ended in this gateway's hands."""
+        states, stalled = self._runner.census() if self._runner is not None else ({}, 0)
+        return self._tally.metrics(states, stalled, self.readers, self.home.state_db)
 
     def drain(self) -> None:
         """No wait goes on; every stream ends with its marker. The runs themselves go on."""
@@ -198,6 +193,7 @@ class RunService:
 
     def _ended(self, run: Run) -> None:
         """Write the session's log. What a crash leaves out is written with the session's next look."""
+        self._tally.ended(run)
         task = asyncio.ensure_future(self._write_log(run.session_id))
         _background.add(task)
         task.add_done_callback(_background.discard)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from dataclasses import dataclass, field
 
-from hermes_cli import __version__
 from hermes_cli.home import Home
-from hermes_cli.serving.exposition import Metric, counter, gauge
 from hermes_cli.serving.protocol import Connections
 
 from .api import GatewayStatus, Health
 from .events import EventJournal
-from .metrics import process_metrics, uptime
+from .metrics import uptime
 from .process_service import ProcessService
 from .records import State
+from .request_metrics import RequestTally
 from .run_service import RunService
 from .state import StateReporter
 
@@ -37,7 +35,7 @@ class Runtime:
     runs: RunService
     connections: Connections = field(default_factory=Connections)
     journal: EventJournal = field(default_factory=EventJournal)
-    requests: Counter[tuple[str, int]] = field(default_factory=Counter)
+    requests: RequestTally = field(default_factory=RequestTally)
     ready: bool = False
     faults: list[str] = field(default_factory=list)
     """What went wrong at start and lasts."""
@@ -96,27 +94,3 @@ class Runtime:
             problems=self.problems(),
             warnings=self.warnings,
         )
-
-    def metrics(self) -> list[Metric]:
-        record, free = self.reporter.record, self.free_bytes()
-        found = [
-            gauge("hermes_gateway_info", "Who is here.", 1, profile=self.home.profile, version=__version__),
-            gauge("hermes_gateway_ready", "1 while ready for work.", int(self.ready and not self.draining)),
-            gauge("hermes_gateway_draining", "1 while draining.", int(self.draining)),
-            gauge("hermes_gateway_problems", "Problems that /v1/status names.", len(self.problems())),
-            gauge("hermes_gateway_restarts", "Unclean ends since the last requested start.", record.restarts),
-            gauge("hermes_gateway_connections", "Open connections.", len(self.connections.connections)),
-            gauge("hermes_gateway_event_streams", "Open event streams.", self.journal.readers),
-            counter(
-                "hermes_gateway_requests_total",
-                "Answered requests.",
-                {
-                    (("method", method), ("status", str(code))): n
-                    for (method, code), n in self.requests.items()
-                },
-            ),
-            gauge("process_start_time_seconds", "Start of the gateway, since the epoch.", record.started_at),
-        ]
-        if free is not None:
-            found.append(gauge("hermes_home_free_bytes", "Bytes free on the home's file system.", free))
-        return found + process_metrics()

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -143,6 +144,8 @@ class Outbox:
         self._connection: apsw.Connection | None = None
         self._inode = 0
         self._taken: dict[str, int] = {}
+        self.told: Counter[str] = Counter()
+        """Events that this outbox has taken, by type, and `suppressed`: matches that no event was made of."""
         self._sources: set[str] = set()
         """Those that have heard from here what was taken."""
 
@@ -168,7 +171,8 @@ class Outbox:
                 if not (news or gone or self._due()):
                     break
                 with self._writing() as connection:
-                    count += len(self._admit(connection, _HERE, news, gone)[0])
+                    admitted, _ = self._admit(connection, _HERE, news, gone)
+                count += self._count(admitted)
                 for item in news:
                     self._note_taken(item.process, item.after[0])
         return count
@@ -186,6 +190,7 @@ class Outbox:
         news = [self._from_elsewhere(item, known.get(item.session_id, (0, 0))) for item in found]
         with self._lock, self._writing() as connection:
             events, fresh = self._admit(connection, source, news, [])
+        self._count(events)
         taken = {item.process: item.after[0] for item in fresh}
         if source not in self._sources:  # whoever took the others may not have lived to say so
             taken = {name: offset for name, (offset, _) in known.items()} | taken
@@ -235,6 +240,13 @@ class Outbox:
                 if found or left <= 0:
                     return found
                 watch.wait(left)
+
+    def waiting(self) -> int:
+        """How many events wait, for whomever."""
+        if not self._path.exists():
+            return 0
+        with self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM events").get)
 
     def deadline(self) -> float | None:
         """When, on the clock, the next silence ends and a collect has something to say."""
@@ -351,6 +363,13 @@ class Outbox:
                 )
         self._forget(connection, now, {event.session_key for event in admitted})
         return admitted, fresh
+
+    def _count(self, events: list[Event]) -> int:
+        """Take note of what is in the database for good; how many those are."""
+        for event in events:
+            self.told[event.type] += 1
+            self.told["suppressed"] += event.suppressed or 0
+        return len(events)
 
     def _forget(self, connection: apsw.Connection, now: float, owners: set[str | None]) -> None:
         connection.execute("DELETE FROM events WHERE collected_at < ?", (now - KEPT_FOR,))

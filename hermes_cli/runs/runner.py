@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -175,6 +176,12 @@ class Runner:
     def counts(self) -> dict[str, int]:
         """How many are queued and active, for metrics."""
         return {"queued": len(self._queue), "active": len(self._executions)}
+
+    def census(self) -> tuple[Counter[str], int]:
+        """How many are in each state, and how many have said nothing for longer than the limit."""
+        runs = [execution.run for execution in self._executions.values()]
+        states = Counter(run.status for run in runs) + Counter(queued=len(self._queue))
+        return states, sum(run.stalled_since is not None for run in runs)
 
     # Control
 

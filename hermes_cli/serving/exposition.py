@@ -48,14 +48,18 @@ class Histogram:
             self._counts[-1] += 1
         self._sum += value
 
-    def metric(self, name: str, text: str) -> Metric:
-        samples: list[tuple[str, Labels, float]] = []
+    def samples(self, labels: Labels = ()) -> list[tuple[str, Labels, float]]:
+        """Its part of a family: suffix, labels, value."""
+        found: list[tuple[str, Labels, float]] = []
         below = 0
         for bound, count in zip((*self._bounds, math.inf), self._counts, strict=True):
             below += count
-            samples.append(("_bucket", (("le", _number(bound)),), below))
-        samples += [("_sum", (), self._sum), ("_count", (), below)]
-        return Metric(name, "histogram", text, suffixed=samples)
+            found.append(("_bucket", (*labels, ("le", _number(bound))), below))
+        return [*found, ("_sum", labels, self._sum), ("_count", labels, below)]
+
+    def metric(self, name: str, text: str) -> Metric:
+        """A family of this histogram alone."""
+        return Metric(name, "histogram", text, suffixed=self.samples())
 
 
 def gauge(name: str, text: str, value: float, **labels: str) -> Metric:

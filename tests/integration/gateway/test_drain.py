@@ -93,10 +93,11 @@ def reader_that_does_not_read(gateway: Gateway) -> Iterator[None]:
 
 def answered(gateway: Gateway) -> int:
     """How many requests the gateway has begun to answer; the asking itself is one more."""
-    for line in gateway.client.metrics().splitlines():
-        if line.startswith("hermes_gateway_requests_total") and 'status="200"' in line:
-            return int(line.rpartition(" ")[2])
-    return 0
+    return sum(
+        int(line.rpartition(" ")[2])
+        for line in gateway.client.metrics().splitlines()
+        if line.startswith("hermes_gateway_requests_total") and 'status="200"' in line
+    )
 
 
 def test_a_reader_that_does_not_read_is_cut_at_the_deadline(yard: Yard) -> None:

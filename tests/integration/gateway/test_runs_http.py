@@ -474,7 +474,7 @@ def test_a_reader_that_goes_away_costs_nothing_and_cancels_nothing(gateway: Gate
     before = _cpu(gateway)
     time.sleep(1)
     assert _cpu(gateway) - before < 0.2
-    assert b'hermes_runs{state="active"} 1' in gateway.get("/metrics")[2]
+    assert b'hermes_runs{state="running"} 1' in gateway.get("/metrics")[2]
     (gateway.home.workspace / "go").touch()
     assert texts(ended(gateway, run.run_id)) == "on\n"
 
