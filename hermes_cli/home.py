@@ -134,6 +134,11 @@ class Home:
         return self.path / "state.db"
 
     @property
+    def runs_settled(self) -> Path:
+        """Says that no run in `state_db` is open, for as long as that file looks as it did then."""
+        return self.path / "runs_settled.json"
+
+    @property
     def sessions(self) -> Path:
         """One readable log for each session, written from `state_db`."""
         return self.path / "sessions"

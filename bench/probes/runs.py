@@ -52,7 +52,12 @@ def note(quantity: str, name: str, seconds: float) -> None:
 async def runner_of(home: Path, agent: Agent) -> AsyncIterator[Runner]:
     journal, changes = Journal(home / "state.db"), Changes()
     registry = Registry(home / "processes")
-    settings = RunnerSettings(workspace=str(home), processes=home / "processes")
+    settings = RunnerSettings(
+        profile="default",
+        workspace=str(home),
+        processes=home / "processes",
+        sessions=home / "sessions",
+    )
     runner = Runner(journal, registry, changes, agent, settings, lease="1-1-bench")
     await runner.adopt()
     yield runner

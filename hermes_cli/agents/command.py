@@ -1,19 +1,22 @@
-"""The command agent: any program from the configuration, the message as its last argument or on its stdin."""
+"""The command agent: any program from the configuration, the message as an argument or on its stdin."""
 
 from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
+from hermes_cli.config.command_line import fill, placeholders
 from hermes_cli.processes.types import StartRequest
 from hermes_cli.runs.errors import BadRequestError
 from hermes_cli.runs.types import NewEvent, RunRequest
 
+from .assignment import Assignment
 from .text import TextTranslator, check_argument, check_text, end_event
-from .types import Control, Danger, Ended, Translator
+from .types import INPUTS, Control, Danger, Ended, Input, Translator
 
 _LONGEST_LINE = 256 << 10
 """Characters of a line that is held until its end shows whether it is an event."""
@@ -29,18 +32,24 @@ _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}")
 _MOST_NESTED = 200
 """Brackets of a line that is taken without a look at how deep they are nested."""
 
-PLACEHOLDER = "{message}"
-
 
 class CommandAgent:
-    """`argv` as configured. The message replaces the word `{message}`, or comes last, or goes into stdin."""
+    """`argv` as configured, its placeholders filled. A message that has none comes last, or on stdin."""
 
     name = "command"
     controls: frozenset[Control] = frozenset({"cancel"})
 
-    def __init__(self, argv: tuple[str, ...], message: Literal["argument", "stdin"] = "argument") -> None:
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        message: Literal["argument", "stdin"] = "argument",
+        inputs: Iterable[Input] = (),
+    ) -> None:
+        """`inputs`: what the program reads from its environment; what `argv` names is used, too."""
         self._argv = argv
         self._message = message
+        self._named = placeholders(argv)
+        self.inputs: frozenset[Input] = frozenset(inputs) | (INPUTS & self._named)
 
     @property
     def takes_stdin(self) -> bool:
@@ -49,19 +58,27 @@ class CommandAgent:
     def danger(self, request: RunRequest) -> Danger | None:
         return None
 
-    def process(self, request: RunRequest, workspace: str) -> StartRequest:
-        argv = self._argv
-        if not argv:
+    def process(self, assignment: Assignment) -> StartRequest:
+        if not self._argv:
             raise BadRequestError("the profile has no command any more that its runs could execute")
+        for name, value in (("model", assignment.model), ("provider", assignment.provider)):
+            if name in self._named and not value:
+                raise BadRequestError(
+                    f"the command of this profile wants a {name}: name one with the run, or set agent.{name}"
+                )
+        argv = fill(self._argv, assignment.values())
         if self.takes_stdin:
-            check_text(request.message)
+            check_text(assignment.message)
         else:
-            check_argument(request.message)
-            if PLACEHOLDER in argv:
-                argv = tuple(request.message if word == PLACEHOLDER else word for word in argv)
-            else:
-                argv = (*argv, request.message)
-        return StartRequest(argv=argv, cwd=workspace, stdin="open" if self.takes_stdin else "null")
+            check_argument(assignment.message)
+            if "message" not in self._named:
+                argv = (*argv, assignment.message)
+        return StartRequest(
+            argv=argv,
+            cwd=assignment.workspace,
+            stdin="open" if self.takes_stdin else "null",
+            environment=assignment.variables(),
+        )
 
     def translator(self, state: dict[str, Any]) -> Translator:
         return LineTranslator(state)

@@ -8,14 +8,16 @@ from hermes_cli.processes.types import StartRequest
 from hermes_cli.runs.errors import BadRequestError
 from hermes_cli.runs.types import RunRequest
 
+from .assignment import Assignment
 from .text import TextTranslator, check_argument
-from .types import Control, Danger, Translator
+from .types import INPUTS, Control, Danger, Input, Translator
 
 
 class ShellAgent:
-    """Dangerous commands wait for a person."""
+    """Dangerous commands wait for a person. What else a run names is there for the line, as variables."""
 
     name = "shell"
+    inputs: frozenset[Input] = INPUTS
     controls: frozenset[Control] = frozenset({"cancel", "approval"})
 
     def danger(self, request: RunRequest) -> Danger | None:
@@ -29,13 +31,17 @@ class ShellAgent:
             "; ".join(finding.description for finding in findings),
         )
 
-    def process(self, request: RunRequest, workspace: str) -> StartRequest:
-        if not request.message.strip():
+    def process(self, assignment: Assignment) -> StartRequest:
+        line = assignment.message
+        if not line.strip():
             raise BadRequestError("the message is empty: the shell agent takes a command line")
-        check_argument(request.message)
+        check_argument(line)
         # A line that begins with one of these would be an option of the shell.
-        line = f" {request.message}" if request.message[0] in "-+" else request.message
-        return StartRequest(command=line, cwd=workspace, stdin="null")
+        if line[0] in "-+":
+            line = f" {line}"
+        return StartRequest(
+            command=line, cwd=assignment.workspace, stdin="null", environment=assignment.variables()
+        )
 
     def translator(self, state: dict[str, Any]) -> Translator:
         return TextTranslator(state)

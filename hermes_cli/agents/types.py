@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from hermes_cli.config.schema import AgentInput
 from hermes_cli.processes.types import StartRequest
 from hermes_cli.runs.types import NewEvent, RunRequest
+
+if TYPE_CHECKING:
+    from .assignment import Assignment
+
+Input = AgentInput
+
+INPUTS: frozenset[Input] = frozenset(get_args(AgentInput))
 
 Control = Literal["cancel", "approval", "clarify", "message", "goal"]
 """What a client can ask of a run. Every agent can be cancelled: that is the runner's doing."""
@@ -57,11 +65,15 @@ class Agent(Protocol):
     @property
     def controls(self) -> frozenset[Control]: ...
 
+    @property
+    def inputs(self) -> frozenset[Input]:
+        """What it has a use for: a run that names another is refused."""
+
     def danger(self, request: RunRequest) -> Danger | None:
         """What a person has to allow first; None for nothing."""
 
-    def process(self, request: RunRequest, workspace: str) -> StartRequest:
-        """What to start. Raises `RunError` for a request that this agent cannot take."""
+    def process(self, assignment: Assignment) -> StartRequest:
+        """What to start. Raises `RunError` for a run that this agent cannot take."""
 
     def translator(self, state: dict[str, Any]) -> Translator:
         """A reader of its output; `state` is {} at the beginning."""

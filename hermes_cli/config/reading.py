@@ -225,16 +225,16 @@ def in_words(value: object) -> str:
 
 
 def _check_agent(path: Path, found: Inspection) -> None:
-    """The `command` agent needs a command, in quotes that end."""
+    """The `command` agent needs a command, in quotes that end, with placeholders that there are."""
     wrong = any(error.key == "agent.command" for error in found.errors)
     if wrong or found.values["agent.kind"] != "command":
         return
-    import shlex
+    from .command_line import split
 
     command = str(found.values["agent.command"])
     expected = "a program and its arguments in one line"
     try:
-        if shlex.split(command):
+        if split(command, stdin=found.values["agent.message"] == "stdin"):
             return
         message = f"is empty, and agent.kind is command: expected {expected}"
     except ValueError as error:

@@ -36,6 +36,12 @@ SshUser = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^(?:[0-9A-Za-z_][
 SshPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 AgentKind = Literal["shell", "command"]
+AgentInput = Literal["attachments", "model", "provider", "toolsets"]
+"""What a run may name beyond its message, for agents that have a use for it."""
+AgentInputs = Annotated[
+    str, msgspec.Meta(max_length=100, pattern=r"^(?:(?:attachments|model|provider|toolsets)(?:[ ,]+|$))*$")
+]
+ModelName = Annotated[str, msgspec.Meta(pattern=r"^(?:[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,255})?$")]
 CommandLine = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00-\x08\x0a-\x1f]*$")]
 MessageRoute = Literal["argument", "stdin"]
 OnConflict = Literal["reject", "queue"]
@@ -114,8 +120,17 @@ class AgentConfig(msgspec.Struct, kw_only=True):
     command: CommandLine = ""
     """The program of the `command` agent, with its arguments, in a shell's quotes."""
     message: MessageRoute = "argument"
+    inputs: AgentInputs = ""
+    """What that program reads from its environment of what a run may name, separated by commas."""
+    provider: ModelName = ""
+    model: ModelName = ""
+    """Of a run that names none."""
     workspace: Directory = ""
     """Where runs work that name no directory; `workspace` in the home where empty."""
+
+    @property
+    def named_inputs(self) -> frozenset[AgentInput]:
+        return msgspec.convert(self.inputs.replace(",", " ").split(), frozenset[AgentInput])
 
 
 class RunsConfig(msgspec.Struct, kw_only=True):
@@ -184,6 +199,9 @@ KEYS = {
     "agent.kind": Key(AgentKind, "shell or command", "shell"),
     "agent.command": Key(CommandLine, "a program and its arguments in one line, or nothing", ""),
     "agent.message": Key(MessageRoute, "argument or stdin", "argument"),
+    "agent.inputs": Key(AgentInputs, "some of attachments, model, provider and toolsets, or nothing", ""),
+    "agent.provider": Key(ModelName, "a name without spaces, or nothing", ""),
+    "agent.model": Key(ModelName, "a name without spaces, or nothing", ""),
     "agent.workspace": Key(Directory, _DIRECTORY_IN_WORDS, ""),
     "runs.concurrency": Key(Concurrency, "a number from 1 to 32", 4),
     "runs.on_conflict": Key(OnConflict, "reject or queue", "reject"),

@@ -18,13 +18,14 @@ from .model import Check, Result, Scene, problem
 
 OWNED = (
     "config.yaml", ".env", "SOUL.md", "gateway_intent.json", "gateway_state.json", "parked.json",
-    "state.db", "state.db-wal", "state.db-shm", "processes", "run", "logs", "profiles",
+    "state.db", "state.db-wal", "state.db-shm", "runs_settled.json", "sessions", "processes", "run", "logs",
+    "profiles",
 )  # fmt: skip
 """What Hermes makes in a home. Anything else there is the operator's business."""
 MOST_ENTRIES = 20_000
 """Directory entries that are looked at: a second or two on a slow disk."""
 _TEMPORARY = re.compile(
-    r"\.(config\.yaml|\.env|gateway_intent\.json|gateway_state\.json|parked\.json)\.[0-9a-f]{12}"
+    r"\.(config\.yaml|\.env|gateway_intent\.json|gateway_state\.json|parked\.json|runs_settled\.json)\.[0-9a-f]{12}"
 )
 """What an atomic write leaves behind when the power goes (`home.write_atomic`)."""
 _STALE_AFTER = 600.0

@@ -57,6 +57,8 @@ class AgentCapabilities(msgspec.Struct, kw_only=True):
     name: str
     controls: list[str]
     """Of `cancel`, `approval`, `clarify`, `message` and `goal`: any other answers `unsupported`."""
+    inputs: list[str]
+    """Of `attachments`, `model`, `provider` and `toolsets`: a run that names another is refused."""
 
 
 class Capabilities(msgspec.Struct, kw_only=True):

@@ -55,7 +55,9 @@ def make_app(runtime: Runtime) -> ASGIApp:
             hermes_version=__version__,
             profile=runtime.home.profile,
             limits=limits,
-            agent=AgentCapabilities(name=agent.name, controls=sorted(agent.controls)),
+            agent=AgentCapabilities(
+                name=agent.name, controls=sorted(agent.controls), inputs=sorted(agent.inputs)
+            ),
         )
         return json_response(msgspec.json.encode(found))
 

@@ -19,6 +19,7 @@ from hermes_cli.runs.types import (
 )
 
 Name = Annotated[str, Meta(max_length=256)]
+Label = Annotated[str, Meta(max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/@+-]*$")]
 Path = Annotated[str, Meta(max_length=4096)]
 Seconds = Annotated[float, Meta(gt=0, le=30 * 86400)]
 
@@ -32,20 +33,23 @@ class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class RunBody(Body):
-    """What to run. `attachments`, `provider`, `model` and `toolsets` are kept with the run for agents that
-    have a use for them; `shell` and `command` have none."""
+    """What to run. `attachments`, `provider`, `model` and `toolsets` are for agents that have a use for them:
+    /v1/capabilities says which, and a run that names another is refused as `unsupported`."""
 
     message: str
     session_id: Name | None = None
     """The session to go on with; without one a new one is begun."""
     attachments: Annotated[list[Path], Meta(max_length=_MOST_NAMES)] = []
+    """Files that are in the workspace, by their paths from there or by absolute ones."""
     workspace: Path | None = None
     """Absolute; the profile's workspace where there is none."""
     profile: Name | None = None
     """Has to be this gateway's own, where it is said."""
-    provider: Name | None = None
-    model: Name | None = None
-    toolsets: Annotated[list[Name], Meta(max_length=_MOST_NAMES)] = []
+    provider: Label | None = None
+    """`agent.provider` if not said."""
+    model: Label | None = None
+    """`agent.model` if not said."""
+    toolsets: Annotated[list[Label], Meta(max_length=_MOST_NAMES)] = []
     source: Name | None = None
     """Which face asks."""
     metadata: dict[str, Any] = {}

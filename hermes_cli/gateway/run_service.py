@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,17 @@ if TYPE_CHECKING:
     from hermes_cli.agents.types import Agent
     from hermes_cli.processes.redaction import Redactor
     from hermes_cli.runs.runner import Runner
-    from hermes_cli.runs.session_log import SessionLogs
+    from hermes_cli.runs.settled import Settlement
     from hermes_cli.runs.types import Run
+
+    from .run_tender import RunTender
 
 logger = logging.getLogger("hermes.gateway")
 
 _AFTER_TROUBLE = 30.0
 _TEND_EVERY = 600.0
-_DAY = 86400.0
-IDLE_RESET = _DAY
-"""Seconds after which a session that nobody went on with begins its conversation anew."""
+_QUIET = 30.0
+"""Seconds without a run after which it is written down that there is nothing to take up."""
 
 
 class RunService:
@@ -52,12 +54,14 @@ class RunService:
         self._agent_config = agent
         self._settings = settings
         self._making = asyncio.Lock()
-        self._logging = asyncio.Lock()
         self._runner: Runner | None = None
-        self._logs: SessionLogs | None = None
+        self._settlement: Settlement | None = None
+        self._tender: RunTender | None = None
+        self._tended_at = 0.0
         self._redactor: Redactor | None = None
         self._agent: Agent | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._logging: set[asyncio.Task[None]] = set()
         self._closed = False
         self._tally = RunTally()
 
@@ -76,19 +80,34 @@ class RunService:
 
                 if self._closed:
                     raise DrainingError("this gateway is shutting down; ask the next one")
+                if self._tender is not None:
+                    await self._tender.stop()
                 try:
                     self._runner = await self._make()
                 except StoreError as error:
                     self.problem = str(error)
                     raise
                 self.problem = ""
-                reporting = report_activity(self.home, self._runner)
-                self._tasks = {asyncio.ensure_future(work) for work in (self._tend(self._runner), reporting)}
+                life = (
+                    self._tend(self._runner),
+                    self._settle_when_quiet(self._runner),
+                    report_activity(self.home, self._runner),
+                )
+                self._tasks = {asyncio.ensure_future(work) for work in life}
             return self._runner
 
     async def start(self) -> None:
-        """Take up the runs that the last gateway left, where there ever were any."""
+        """Take up the runs that the last gateway left, unless it is known that there are none."""
+        from hermes_cli.runs.settled import settled
+
         if not self.home.state_db.exists():
+            return
+        record = settled(self.home)
+        if record is not None:
+            from .run_tender import RunTender
+
+            self._tender = RunTender(self.home, self._settings, record.tended_at)
+            self._tender.start()
             return
         try:
             await self.runner()
@@ -106,17 +125,7 @@ class RunService:
         Raises `RunError`, OSError.
         """
         runner = await self.runner()
-        logs = self._logs
-        assert logs is not None
-        more = True
-        while more:
-            async with self._logging:
-                position, since = await asyncio.to_thread(logs.position, session_id)
-                lines, more = await runner.journal.read(
-                    lambda store, since=since: logs.missing(store, session_id, since)  # type: ignore[misc]
-                )
-                await asyncio.to_thread(logs.append, session_id, position, lines)
-        return logs.path(session_id)
+        return await runner.conversations.write(session_id)
 
     async def delete_session(self, session_id: str) -> int:
         """With its runs and its log; how many runs. Raises `RunError`."""
@@ -124,9 +133,7 @@ class RunService:
 
         runner = await self.runner()
         count = await runner.journal.do(lambda store: sessions.delete(store, session_id))
-        assert self._logs is not None
-        async with self._logging:
-            await asyncio.to_thread(self._logs.remove, session_id)
+        await runner.conversations.remove(session_id)
         return count
 
     def metrics(self) -> list[Metric]:
@@ -142,20 +149,25 @@ class RunService:
         """Let go of the runs: the next gateway takes them up."""
         async with self._making:
             self._closed = True
+        if self._tender is not None:
+            await self._tender.stop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         if self._runner is not None:
             await self._runner.drain()
+            if self._logging:
+                await asyncio.wait(self._logging)
             await self._runner.journal.close()
+            await self._settle(lambda: True)
 
     async def _make(self) -> Runner:
         from hermes_cli.processes.profile import secrets_of
         from hermes_cli.processes.redaction import Redactor
         from hermes_cli.runs.journal import Journal
         from hermes_cli.runs.runner import Runner, RunnerSettings
-        from hermes_cli.runs.session_log import SessionLogs
+        from hermes_cli.runs.settled import Settlement, unsettle
 
         home, settings = self.home, self._settings
         registry = await self._processes.registry()
@@ -163,7 +175,8 @@ class RunService:
         if not self._agent_config.workspace:
             home.workspace.mkdir(mode=0o700, exist_ok=True)
         self._redactor = Redactor(secrets_of(home).values)
-        self._logs = SessionLogs(home.sessions, self._redactor.text)
+        await asyncio.to_thread(unsettle, home)
+        self._settlement = Settlement(home)
         journal = Journal(home.state_db)
         try:
             runner = Runner(
@@ -172,17 +185,22 @@ class RunService:
                 self._processes.changes,
                 self.agent,
                 RunnerSettings(
+                    profile=home.profile,
                     workspace=workspace,
                     processes=home.processes,
+                    sessions=home.sessions,
                     concurrency=settings.concurrency,
                     on_conflict=settings.on_conflict,
                     deadline=settings.deadline or None,
                     stalled_after=settings.stalled_after,
+                    provider=self._agent_config.provider,
+                    model=self._agent_config.model,
                 ),
                 lease=_lease(),
             )
             runner.on_end = self._ended
             runner.masked = self.masked
+            runner.making = self._settlement.making
             taken_up = await runner.adopt()
         except BaseException:
             await journal.close()
@@ -195,8 +213,8 @@ class RunService:
         """Write the session's log. What a crash leaves out is written with the session's next look."""
         self._tally.ended(run)
         task = asyncio.ensure_future(self._write_log(run.session_id))
-        _background.add(task)
-        task.add_done_callback(_background.discard)
+        self._logging.add(task)
+        task.add_done_callback(self._logging.discard)
 
     async def _write_log(self, session_id: str) -> None:
         from hermes_cli.runs.errors import RunError
@@ -207,7 +225,6 @@ class RunService:
             logger.error("the log of session %s could not be written: %s", session_id, error)
 
     async def _tend(self, runner: Runner) -> None:
-        """What goes by time: events and runs that were kept long enough, sessions nobody went on with."""
         while True:
             patience = _TEND_EVERY
             try:
@@ -218,54 +235,56 @@ class RunService:
             await asyncio.sleep(patience)
 
     async def _look_after(self, runner: Runner) -> None:
-        now = time.time()
-        for days, remove in (
-            (self._settings.keep_events_days, "expire_events"),
-            (self._settings.keep_runs_days, "remove_runs"),
-        ):
-            before = now - days * _DAY
-            # In pieces: a run that goes on waits for none of it long.
-            while days and await runner.journal.do(
-                lambda store, verb=remove, before=before: getattr(store, verb)(before)  # type: ignore[misc]
-            ):
-                pass
-        await self._reset_idle(runner, now)
-        await self._remove_logs(runner)
+        from hermes_cli.runs.tending import Retention, tend
 
-    async def _remove_logs(self, runner: Runner) -> None:
-        """A session that was forgotten leaves no log behind."""
-        from hermes_cli.runs import sessions
-
-        assert self._logs is not None
-        async with self._logging:
-            logged = await asyncio.to_thread(self._logs.sessions)
-            gone = await runner.journal.read(lambda store: sessions.unknown(store, logged))
-            for session_id in gone:
-                await asyncio.to_thread(self._logs.remove, session_id)
-
-    async def _reset_idle(self, runner: Runner, now: float) -> None:
-        from hermes_cli.runs import sessions
-
+        keep = self._settings
+        retention = Retention(events_days=keep.keep_events_days, runs_days=keep.keep_runs_days)
         registry = await self._processes.registry()
-        idle = await runner.journal.read(lambda store: sessions.idle_sessions(store, now - IDLE_RESET))
-        for session_id in idle:
-            if await asyncio.to_thread(registry.has_active_for_session, session_id):
-                continue
-            await runner.journal.do(lambda store, one=session_id: sessions.reset(store, one, now))  # type: ignore[misc]
+        at_work = registry.has_active_for_session
+        for session_id in await tend(
+            *(runner.journal, runner.conversations, retention),
+            lambda session: asyncio.to_thread(at_work, session),
+        ):
             await self._write_log(session_id)
+        self._tended_at = time.time()
+        await self._settle(lambda: _is_quiet(runner))
+
+    async def _settle_when_quiet(self, runner: Runner) -> None:
+        """Once after the last run's end; what happens to the store later is settled with its tending."""
+        done = False
+        while True:
+            moved = runner.moved
+            try:
+                async with asyncio.timeout(_QUIET if _is_quiet(runner) and not done else None):
+                    await moved.wait()
+                done = False
+            except TimeoutError:
+                await self._settle(lambda: _is_quiet(runner))
+                done = True
+
+    async def _settle(self, quiet: Callable[[], bool]) -> None:
+        """The next gateway need not look into the store. Where that fails it will, which costs it memory."""
+        from hermes_cli.runs.errors import RunError
+
+        assert self._settlement is not None
+        try:
+            await self._settlement.settle(quiet, self._tended_at)
+        except (OSError, RunError) as error:
+            logger.warning("that no run is open could not be noted: %s", error)
 
 
-_background: set[asyncio.Task[None]] = set()
+def _is_quiet(runner: Runner) -> bool:
+    return not any(runner.counts().values())
 
 
 def agent_of(config: AgentConfig) -> Agent:
     """The agent that a profile's configuration describes."""
     if config.kind == "command":
-        import shlex
-
         from hermes_cli.agents.command import CommandAgent
+        from hermes_cli.config.command_line import split
 
-        return CommandAgent(tuple(shlex.split(config.command)), config.message)
+        argv = split(config.command, stdin=config.message == "stdin")
+        return CommandAgent(argv, config.message, config.named_inputs)
     from hermes_cli.agents.shell import ShellAgent
 
     return ShellAgent()

@@ -56,7 +56,7 @@ async def begin_process(runner: Runner, run: Run, adopt: _Adopt) -> str | None:
         run = await adopt(process_id=process_id)
     if run.cancel_requested_at is not None:
         return None
-    request = runner.agent_named(run.agent).process(run.request, runner.workspace_of(run.request))
+    request = await runner.process_of(run)
     request = replace(request, owner=Owner(session_key=run.session_id, task_id=run.run_id))
     message = run.request.message.encode() if request.stdin == "open" else None
 

@@ -120,3 +120,9 @@ class BadRequestError(RunError):
     """A request that no run can be made of."""
 
     code = "bad_request"
+
+
+class UnsupportedError(RunError):
+    """A request that names what the profile's agent has no use for."""
+
+    code = "unsupported"

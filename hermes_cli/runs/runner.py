@@ -11,21 +11,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from hermes_cli.agents.assignment import Assignment, attached, check_inputs
 from hermes_cli.agents.types import Agent
 from hermes_cli.processes.changes import Changes
 from hermes_cli.processes.registry import Registry
+from hermes_cli.processes.types import StartRequest
 
+from . import sessions
 from .controls import ControlResult
-from .errors import BadRequestError, DrainingError, StoreError
+from .conversations import Conversations, Standing
+from .errors import BadRequestError, DrainingError, RunError, StoreError
 from .execution import Execution, Verdict
 from .journal import Journal
 from .lease import holder_lives
+from .session_log import SessionLogs
+from .store import Store
 from .tail import Tail
 from .types import Conflict, Run, RunRequest
 
@@ -49,15 +56,21 @@ ResultT = TypeVar("ResultT")
 class RunnerSettings:
     """A profile's own: how many runs at once, what becomes of a second one in a session. Seconds."""
 
+    profile: str
     workspace: str
     processes: Path
     """Where the registry has its directories: one that is there was started, or was being started."""
+    sessions: Path
+    """Where the logs of conversations are."""
     concurrency: int = 4
     """Runs at work at once. One that waits to be allowed is not at work."""
     on_conflict: Conflict = "reject"
     queue_limit: int = 1000
     deadline: float | None = None
     stalled_after: float = 300.0
+    provider: str = ""
+    model: str = ""
+    """Of a run that names none."""
 
 
 class Runner:
@@ -88,6 +101,10 @@ class Runner:
         """Called with every run that has ended in our hands."""
         self.masked: Callable[[str], str] = lambda text: text
         """Takes the profile's secrets out of what is told of a request."""
+        self.making: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
+        """Around the making of each run, until it is in our hands. Raises `StoreError` to prevent it."""
+        logs = SessionLogs(settings.sessions, lambda text: self.masked(text))
+        self.conversations = Conversations(journal, logs)
         self._executions: dict[str, Execution] = {}
         self._queue: dict[str, Run] = {}
         self._tails: dict[str, Tail] = {}
@@ -134,9 +151,11 @@ class Runner:
                 return await self.get(known.run_id), False
         if self._draining:
             raise DrainingError("this gateway is shutting down; ask the next one")
-        self.agent.process(request, self.workspace_of(request))  # refused before it is anything
+        run_id, session_id = _new_id("run"), request.session_id or _new_id("ses")
+        # Refused before it is anything.
+        await self.blocking(self._process, self.agent, run_id, session_id, request, None)
         # Whoever asked may go before the answer is there: the run is on disk then, and nobody else begins it.
-        return await asyncio.shield(self._task(self._create(request, key, retry_of)))
+        return await asyncio.shield(self._task(self._create(run_id, session_id, request, key, retry_of)))
 
     async def retry(self, run_id: str, *, key: str | None = None) -> tuple[Run, bool]:
         """A new run of the same request, linked to the old one, which has to have ended; as `submit`."""
@@ -239,12 +258,14 @@ class Runner:
 
         return CommandAgent(()) if name == CommandAgent.name else ShellAgent()
 
-    def workspace_of(self, request: RunRequest) -> str:
-        """Where the run works. Raises `BadRequestError` for a directory that is none."""
-        workspace = request.workspace or self.settings.workspace
-        if "\0" in workspace or not os.path.isabs(workspace) or not os.path.isdir(workspace):  # noqa: PTH112, PTH117
-            raise BadRequestError(f"the workspace {workspace!r} is no directory here; give its whole path")
-        return workspace
+    async def process_of(self, run: Run) -> StartRequest:
+        """What to start for the run, with its conversation up to date. Raises `RunError`."""
+        try:
+            standing = await self.conversations.standing(run.session_id)
+        except OSError as error:
+            raise RunError(f"the log of its conversation could not be written: {error.strerror}") from error
+        agent = self.agent_named(run.agent)
+        return await self.blocking(self._process, agent, run.run_id, run.session_id, run.request, standing)
 
     def is_inherited(self, run: Run) -> bool:
         """Whether another gateway began the run's process, or was about to."""
@@ -270,10 +291,45 @@ class Runner:
 
     # Inside
 
-    async def _create(self, request: RunRequest, key: str | None, retry_of: str | None) -> tuple[Run, bool]:
-        run_id, session_id = _new_id("run"), _new_id("ses")
-        run, new = await self.journal.do(
-            lambda store: store.create_run(
+    def _process(
+        self, agent: Agent, run_id: str, session_id: str, request: RunRequest, standing: Standing | None
+    ) -> StartRequest:
+        """Looks at files. Raises `RunError` for a run that the agent cannot take."""
+        check_inputs(agent, request)
+        workspace = self._workspace_of(request)
+        assignment = Assignment(
+            run_id=run_id,
+            session_id=session_id,
+            profile=self.settings.profile,
+            workspace=workspace,
+            message=request.message,
+            provider=request.provider or self.settings.provider,
+            model=request.model or self.settings.model,
+            toolsets=tuple(request.toolsets),
+            attachments=attached(request.attachments, workspace),
+            session_log=os.fspath(standing.log) if standing is not None else "",
+            session_epoch=standing.epoch if standing is not None else 0,
+            session_turn=standing.turn if standing is not None else 0,
+        )
+        return agent.process(assignment)
+
+    def _workspace_of(self, request: RunRequest) -> str:
+        workspace = request.workspace or self.settings.workspace
+        if "\0" in workspace or not os.path.isabs(workspace) or not os.path.isdir(workspace):  # noqa: PTH112, PTH117
+            raise BadRequestError(f"the workspace {workspace!r} is no directory here; give its whole path")
+        return workspace
+
+    async def _create(
+        self, run_id: str, session_id: str, request: RunRequest, key: str | None, retry_of: str | None
+    ) -> tuple[Run, bool]:
+        """`session_id`: of the session that begins with it, where the request names none."""
+        now = self.clock()
+        anew = request.session_id is not None and await self._may_begin_anew(request.session_id, now)
+
+        def create(store: Store) -> tuple[Run, bool]:
+            if anew and request.session_id is not None:
+                sessions.reset_if_idle(store, request.session_id, now)
+            return store.create_run(
                 run_id,
                 request,
                 agent=self.agent.name,
@@ -284,12 +340,22 @@ class Runner:
                 deadline=self.settings.deadline,
                 queue_limit=self.settings.queue_limit,
             )
-        )
-        if not new:
-            return await self.get(run.run_id), False
-        self._enqueue(run)
+
+        async with self.making():
+            run, new = await self.journal.do(create)
+            if not new:
+                return await self.get(run.run_id), False
+            self._enqueue(run)
         self.fill()
         return run, True
+
+    async def _may_begin_anew(self, session_id: str, now: float) -> bool:
+        """Whether nobody went on with the session for long, and no background process of it does."""
+        since = now - sessions.IDLE_RESET
+        idle = await self.journal.read(
+            lambda store: sessions.idle_sessions(store, since, session_id=session_id)
+        )
+        return bool(idle) and not await self.blocking(self.registry.has_active_for_session, session_id)
 
     def _room(self) -> bool:
         at_work = sum(execution.has_slot for execution in self._executions.values())

@@ -96,15 +96,14 @@ class SessionLogs:
 
         Raises OSError.
         """
-        if not lines:
-            return
-        self._directory.mkdir(mode=0o700, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(self.path(session_id), flags, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(self._open(session_id), "wb") as file:
             file.truncate(position)
             file.seek(position)
             file.writelines(lines)
+
+    def make(self, session_id: str) -> None:
+        """An empty log where there is none: whoever is told of it finds a file. Raises OSError."""
+        os.close(self._open(session_id))
 
     def sessions(self) -> list[str]:
         """Those that have a log."""
@@ -115,6 +114,11 @@ class SessionLogs:
 
     def remove(self, session_id: str) -> None:
         self.path(session_id).unlink(missing_ok=True)
+
+    def _open(self, session_id: str) -> int:
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+        return os.open(self.path(session_id), flags, 0o600)
 
     def _of_run(self, store: Store, run: Run) -> list[bytes]:
         text, cut = _answer(store, run)

@@ -17,6 +17,9 @@ _GIVEN = {
 _PREFIX = {"runs": "run_", "sessions": "ses_"}
 _OF_ALL = "SELECT id FROM {table} WHERE id >= ? AND id < ? ORDER BY id LIMIT 3"
 
+IDLE_RESET = 86400.0
+"""Seconds after which a session that nobody went on with begins its conversation anew."""
+
 _ACTIVE = "('running', 'awaiting_approval', 'awaiting_clarify', 'cancelling')"
 
 
@@ -90,16 +93,42 @@ def delete(store: Store, session_id: str) -> int:
     return len(numbers)
 
 
-def idle_sessions(store: Store, idle_since: float, limit: int = 1000) -> list[str]:
-    """Those with nothing going on or waiting, not active since then, and not reset since they were."""
+def idle_sessions(
+    store: Store, idle_since: float, *, session_id: str | None = None, limit: int = 1000
+) -> list[str]:
+    """Those with nothing going on or waiting, not active since then, and not reset since they were.
+
+    `session_id`: this one alone.
+    """
+    one, values = ("", ()) if session_id is None else ("AND id = ? ", (session_id,))
     rows = store.connection.execute(
         "SELECT id FROM sessions s WHERE last_active_at < ? "
         "AND (reset_at IS NULL OR reset_at < last_active_at) "
         "AND NOT EXISTS (SELECT 1 FROM runs WHERE session = s.id AND terminal IS NULL) "
-        "AND coalesce((SELECT max(ended_at) FROM runs WHERE session = s.id), 0) < ? LIMIT ?",
-        (idle_since, idle_since, limit),
+        f"AND coalesce((SELECT max(ended_at) FROM runs WHERE session = s.id), 0) < ? {one}LIMIT ?",
+        (idle_since, idle_since, *values, limit),
     )
     return [row[0] for row in rows]
+
+
+def reset_if_idle(store: Store, session_id: str, now: float) -> bool:
+    """Begin the session's conversation anew if nobody went on with it for `IDLE_RESET`; whether so."""
+    idle = session_id in idle_sessions(store, now - IDLE_RESET, session_id=session_id)
+    if idle:
+        reset(store, session_id, now)
+    return idle
+
+
+def standing(store: Store, session_id: str) -> tuple[int, int]:
+    """When the session's present conversation began, in whole seconds, and how many of its runs have ended.
+
+    Raises `NoSuchSessionError`.
+    """
+    session = store.session(session_id)
+    began = session.created_at if session.reset_at is None else session.reset_at
+    query = "SELECT count(*) FROM runs WHERE session = ? AND ended_at > ?"
+    rows = list(store.connection.execute(query, (session_id, session.reset_at or 0.0)))
+    return int(began), rows[0][0]
 
 
 def unknown(store: Store, given: Iterable[str]) -> list[str]:

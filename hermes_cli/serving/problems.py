@@ -37,6 +37,7 @@ CODES: Mapping[str, int] = {
     "environment_not_configured": 409,
     "bad_pattern": 422,
     "cannot_start": 422,
+    "unsupported": 422,
     "limit": 429,
     "queue_full": 429,
     "internal_error": 500,

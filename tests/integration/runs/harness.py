@@ -90,7 +90,13 @@ class House:
             self.registry,
             self.changes,
             agent or ShellAgent(),
-            RunnerSettings(workspace=str(home), processes=home / "processes", **settings),
+            RunnerSettings(
+                profile="default",
+                workspace=str(home),
+                processes=home / "processes",
+                sessions=home / "sessions",
+                **settings,
+            ),
             lease=lease or f"{own.pid}-{own.start}-{own.boot}",
         )
 

@@ -66,7 +66,13 @@ async def live(plan: dict[str, Any], cursors: dict[str, int], told: int) -> None
     home = Path(plan["home"])
     journal, changes, registry = Journal(home / "state.db"), Changes(), Registry(home / "processes")
     agent = CommandAgent(tuple(plan["argv"]), plan["message"]) if "argv" in plan else ShellAgent()
-    settings = RunnerSettings(workspace=str(home), processes=home / "processes", **plan.get("settings", {}))
+    settings = RunnerSettings(
+        profile="default",
+        workspace=str(home),
+        processes=home / "processes",
+        sessions=home / "sessions",
+        **plan.get("settings", {}),
+    )
     runner = Runner(journal, registry, changes, agent, settings, lease=lease())
     await runner.adopt()
 

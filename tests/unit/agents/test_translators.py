@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import Any
 
 import msgspec
@@ -10,13 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_cli.agents.command import CommandAgent, LineTranslator
-from hermes_cli.agents.shell import ShellAgent
+from hermes_cli.agents.command import LineTranslator
 from hermes_cli.agents.text import TextTranslator
 from hermes_cli.agents.types import Ended
-from hermes_cli.processes.starting import command_line
-from hermes_cli.runs.errors import BadRequestError
-from hermes_cli.runs.types import NewEvent, RunRequest
+from hermes_cli.runs.types import NewEvent
 
 EXITED = Ended("exited", 0, None, "")
 
@@ -93,15 +89,6 @@ def test_how_a_process_ended_is_how_its_run_ended(ended: Ended, state: str) -> N
     assert event.payload.get("reason") == (ended.reason or None)
 
 
-def test_the_message_is_one_argument_whatever_is_in_it() -> None:
-    message = 'two words; $(rm) "quoted"\nand a line'
-    request = RunRequest(message=message)
-    assert CommandAgent(("agent", "--ask")).process(request, "/w").argv == ("agent", "--ask", message)
-    assert CommandAgent(("agent", "{message}", "-v")).process(request, "/w").argv == ("agent", message, "-v")
-    started = CommandAgent(("agent",), "stdin").process(request, "/w")
-    assert (started.argv, started.stdin) == (("agent",), "open")
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -134,22 +121,3 @@ def test_a_line_that_lost_its_middle_is_no_event() -> None:
     events += translator.gap()
     events += translator.feed('b"}\n{"type": "tool"}\n')
     assert told(events) == [("delta", {"text": '{"type": "tool", "a": "b"}\n'}), ("tool", {})]
-
-
-@pytest.mark.parametrize("message", ["", "  \n", "echo \0", "echo \ud800", "x" * (128 << 10)])
-def test_a_message_that_no_shell_can_be_given_is_refused_at_once(message: str) -> None:
-    with pytest.raises(BadRequestError):
-        ShellAgent().process(RunRequest(message=message), "/w")
-
-
-def test_a_message_that_begins_with_a_dash_is_a_command_and_no_option() -> None:
-    request = ShellAgent().process(RunRequest(message="-c"), "/w")
-    argv, _ = command_line(request)
-    result = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert result.returncode == 127
-    assert "-c" in result.stderr
-
-
-def test_a_profile_without_a_command_refuses() -> None:
-    with pytest.raises(BadRequestError, match="no command"):
-        CommandAgent(()).process(RunRequest(message="x"), "/w")

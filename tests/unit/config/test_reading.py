@@ -307,6 +307,7 @@ def test_a_plain_configuration_costs_no_yaml_import(home: Home) -> None:
         ('""', "is empty, and agent.kind is command"),
         ("'  '", "is empty"),
         ("echo 'a", "no closing quotation"),
+        ("echo '{mesage}'", "{mesage} is not known"),
     ],
 )
 def test_an_agent_without_a_command_is_an_error(home: Home, command: str, says: str) -> None:
@@ -317,11 +318,13 @@ def test_an_agent_without_a_command_is_an_error(home: Home, command: str, says: 
 
 def test_the_settings_of_agents_and_runs_are_read(home: Home) -> None:
     home.config.write_text(
-        "agent:\n  kind: command\n  command: my-agent --json '{message}'\n  message: stdin\n"
+        "agent:\n  kind: command\n  command: my-agent --json '{model}'\n  message: stdin\n"
+        "  inputs: toolsets, attachments\n  model: sonnet-4.5\n"
         "runs:\n  concurrency: 2\n  on_conflict: queue\n  deadline: 3600\n  keep_events_days: 0.5\n"
     )
     config = load_config(home, {})
-    assert (config.agent.kind, config.agent.command) == ("command", "my-agent --json '{message}'")
+    assert (config.agent.kind, config.agent.command) == ("command", "my-agent --json '{model}'")
+    assert (config.agent.named_inputs, config.agent.model) == ({"toolsets", "attachments"}, "sonnet-4.5")
     assert (config.agent.message, config.agent.workspace) == ("stdin", "")
     assert (config.runs.concurrency, config.runs.on_conflict, config.runs.deadline) == (2, "queue", 3600.0)
     assert (config.runs.keep_events_days, config.runs.keep_runs_days) == (0.5, 90.0)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hermes_cli.agents.assignment import Assignment
 from hermes_cli.config.schema import AgentConfig, RunsConfig
 from hermes_cli.gateway import run_service
 from hermes_cli.gateway.activity import active_runs
@@ -20,6 +21,7 @@ from hermes_cli.gateway.process_service import ProcessService
 from hermes_cli.gateway.run_service import RunService
 from hermes_cli.home import Home
 from hermes_cli.processes.types import Owner, StartRequest
+from hermes_cli.runs import sessions
 from hermes_cli.runs.errors import StoreError
 from hermes_cli.runs.types import RunRequest
 
@@ -92,7 +94,7 @@ def test_how_many_runs_go_on_is_told_to_whoever_does_not_ask(home: Home) -> None
 def test_a_session_that_nobody_went_on_with_begins_anew_unless_it_is_at_work(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_service, "IDLE_RESET", 0.0)
+    monkeypatch.setattr(sessions, "IDLE_RESET", 0.0)
 
     async def scene() -> None:
         async with serving(home) as service:
@@ -154,8 +156,9 @@ def test_a_store_that_is_none_is_a_problem_and_mended_when_it_is_gone(home: Home
 
 def test_an_agent_is_what_the_configuration_says(home: Home) -> None:
     assert run_service.agent_of(AgentConfig()).name == "shell"
-    config = AgentConfig(kind="command", command="sh -c 'cat; echo \"$0\"'", message="stdin")
+    config = AgentConfig(kind="command", command="sh -c 'cat; echo \"$0\"'", message="stdin", inputs="model")
     agent = run_service.agent_of(config)
     assert (agent.name, sorted(agent.controls)) == ("command", ["cancel"])
-    request = agent.process(RunRequest(message="hi"), str(home.path))
-    assert request.argv == ("sh", "-c", 'cat; echo "$0"')
+    assert agent.inputs == {"model"}
+    task = Assignment(run_id="run_1", session_id="ses_1", profile="default", workspace="/", message="hi")
+    assert agent.process(task).argv == ("sh", "-c", 'cat; echo "$0"')

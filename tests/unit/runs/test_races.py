@@ -82,7 +82,13 @@ def test_a_cancellation_that_races_the_end_makes_one_end(tmp_path: Path) -> None
     async def scene() -> None:
         journal, registry = Journal(tmp_path / "state.db"), FakeRegistry()
         changes = FakeChanges(registry)
-        settings = RunnerSettings(workspace=str(tmp_path), processes=tmp_path, concurrency=40)
+        settings = RunnerSettings(
+            profile="default",
+            workspace=str(tmp_path),
+            processes=tmp_path,
+            sessions=tmp_path / "sessions",
+            concurrency=40,
+        )
         runner = Runner(journal, cast("Registry", registry), changes, ShellAgent(), settings, lease="1-1-x")
         await runner.adopt()
         chance, room = random.Random(3), asyncio.Semaphore(40)
