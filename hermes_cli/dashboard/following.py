@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.conversation import read
 from hermes_cli.faces.gateway_stream import stream
 from hermes_cli.faces.printable import Flowing, plain, plain_text
 from hermes_cli.faces.reach import FAILURES, OK, Reach, reach
@@ -84,15 +85,19 @@ def digest(shown: object) -> str:
 class RunFollower:
     """The events of one run from a cursor on. One for a stream; `cursor` is behind what it gave out."""
 
-    def __init__(self, gateway: GatewayClient, run_id: str, cursor: str, *, raw: bool = False) -> None:
+    def __init__(
+        self, gateway: GatewayClient, run_id: str, cursor: str, *, raw: bool = False, last: bool = True
+    ) -> None:
+        """`last`: the end of the run is the end of the stream."""
+        self.run_id = run_id
         self.cursor = cursor
         self._gateway = gateway
-        self._run_id = run_id
+        self._last = last
         self._pieces = Pieces(raw=raw)
 
     async def attempt(self) -> Events:
         """`pieces` as they come, `snapshot` where their beginning is removed, `end`."""
-        path = with_query(f"/v1/runs/{part(self._run_id)}/events", cursor=self.cursor)
+        path = with_query(f"/v1/runs/{part(self.run_id)}/events", cursor=self.cursor)
         try:
             async with aclosing(stream(self._gateway, path)) as batches:
                 async for batch in batches:
@@ -102,7 +107,8 @@ class RunFollower:
                         self.cursor = events[-1].event_id
                         yield event("pieces", self._told(events), self.cursor)
                     if _is_over(batch):
-                        yield event("end", {})
+                        if self._last:
+                            yield event("end", {})
                         return
         except GatewayAnswerError as error:
             if error.code != "cursor_expired":
@@ -121,6 +127,44 @@ class RunFollower:
             "pieces": self._pieces.of(events),
             "changed": any(one.type != "delta" for one in events),
         }
+
+
+class SessionFollower:
+    """A session as it goes on: `changed` as its turns do, and what its active run says meanwhile."""
+
+    def __init__(
+        self, gateway: GatewayClient, session_id: str, shown: str | None, cursor: str | None
+    ) -> None:
+        """`shown`: the digest of the turns on the page. `cursor`: of the run that was followed last."""
+        self._gateway = gateway
+        self._session_id = session_id
+        self._shown = shown
+        self._run: RunFollower | None = None
+        if cursor is not None:
+            self._run = RunFollower(gateway, cursor.rpartition(":")[0], cursor, last=False)
+
+    async def attempt(self) -> Events:
+        """`changed`; `answer` with the run whose text begins now, or none; `pieces` and `snapshot` of it."""
+        while True:
+            found = await in_thread(partial(read, self._gateway.runs, self._session_id))
+            yield b""
+            now = digest(found.turns)
+            if now != self._shown:
+                self._shown = now
+                yield event("changed", {})
+            active = found.active
+            if active is None or active.status == "queued":
+                if self._run is not None:
+                    self._run = None
+                    yield event("answer", {"run_id": None})
+                await asyncio.sleep(INTERVAL)
+                continue
+            if self._run is None or self._run.run_id != active.run_id:
+                self._run = RunFollower(self._gateway, active.run_id, "0", last=False)
+                yield event("answer", {"run_id": active.run_id})
+            async with aclosing(self._run.attempt()) as events:
+                async for one in events:
+                    yield one
 
 
 class Pieces:
