@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
@@ -15,6 +17,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hermes_cli.faces.changes import InstallationChanges
 from hermes_cli.faces.printable import plain
+from hermes_cli.faces.timeline import log_position
 from hermes_cli.faces.verbs import Verbs
 from hermes_cli.gateway.levels import manager_or_none
 from hermes_cli.gateway.lifecycle import Lifecycle
@@ -46,7 +49,11 @@ class Dashboard:
     def __init__(self, settings: Settings, look: Callable[[], StatusReport] | None = None) -> None:
         self.settings = settings
         self.look = look or (lambda: collect(settings.root))
-        self.board = Board(self.look, lambda: InstallationChanges(settings.root))
+        self.board = Board(
+            self.look,
+            lambda: InstallationChanges(settings.root),
+            story=lambda: log_position(settings.root),
+        )
         self.streams = Streams()
         self.credentials = settings.credentials
         self.sessions = Sessions(settings.root / "dashboard", self.credentials)
@@ -67,6 +74,8 @@ class Dashboard:
         app = Starlette(
             routes=routes(self),
             exception_handlers={HTTPException: self._refused, 500: self._broken},
+            # Not event streams: starlette leaves them as they are.
+            middleware=[Middleware(GZipMiddleware, minimum_size=1024)],
         )
         guard = Guard(
             app,

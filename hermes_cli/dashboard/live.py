@@ -35,9 +35,11 @@ class Board:
         look: Callable[[], StatusReport],
         changes: Callable[[], Changes] | None = None,
         interval: float = INTERVAL,
+        story: Callable[[], str] = str,
     ) -> None:
         """`changes` wakes when there may be something to see; without it, the interval is all there is."""
         self._look = look
+        self._story = story
         self._open_changes = changes
         self._changes: Changes | None = None
         self._interval = interval
@@ -128,6 +130,7 @@ class Board:
         try:
             report = await in_thread(self._armed_look)
             latest = overview(report, before, meter=self._meter)
+            latest.story = self._story()
         except Exception as error:
             # Whatever broke, the page goes on and says so.
             latest = unreadable(error, before)
@@ -183,6 +186,7 @@ def _head(latest: Overview) -> Change:
         "tone": latest.tone,
         "mark": latest.mark,
         "problems": latest.problems,
+        "story": latest.story,
     }
 
 

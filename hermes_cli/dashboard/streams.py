@@ -34,6 +34,12 @@ class Streams:
         self._limit = limit
         self._open = 0
         self._closing = asyncio.Event()
+        self._reviewing = asyncio.Event()
+
+    def review(self) -> None:
+        """Ask of each stream again whether it is still allowed: somebody has signed out."""
+        reviewing, self._reviewing = self._reviewing, asyncio.Event()
+        reviewing.set()
 
     def close(self) -> None:
         """End every stream now; the pages come back by themselves."""
@@ -68,15 +74,19 @@ class Streams:
     async def _with_heartbeat(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """`events`, a comment whenever they are silent for long, and an end when the server closes."""
         closing = asyncio.ensure_future(self._closing.wait())
+        reviewing = asyncio.ensure_future(self._reviewing.wait())
         following: asyncio.Future[bytes] | None = None
         try:
             while True:
                 following = following or asyncio.ensure_future(anext(events))
-                either: set[asyncio.Future[Any]] = {following, closing}
-                await asyncio.wait(either, timeout=self.heartbeat, return_when=asyncio.FIRST_COMPLETED)
+                any_of: set[asyncio.Future[Any]] = {following, closing, reviewing}
+                await asyncio.wait(any_of, timeout=self.heartbeat, return_when=asyncio.FIRST_COMPLETED)
                 if closing.done():
                     return
+                if reviewing.done():
+                    reviewing = asyncio.ensure_future(self._reviewing.wait())
                 if not following.done():
+                    # Whoever takes it looks first whether this stream is still allowed.
                     yield b": still here\n\n"
                     continue
                 try:
@@ -87,6 +97,7 @@ class Streams:
                 yield event
         finally:
             closing.cancel()
+            reviewing.cancel()
             if following is not None:
                 following.cancel()
                 with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):

@@ -13,6 +13,7 @@ from hermes_cli.status import ServiceReport, StatusReport
 from .printable import plain
 
 Tone = Literal["good", "busy", "bad", "idle"]
+Verb = Literal["start", "unpark", "stop", "restart"]
 
 MARKS: Mapping[Tone, str] = {"good": "●", "busy": "◐", "bad": "✕", "idle": "○"}
 """A shape for each tone, so that colour never carries the meaning alone."""
@@ -52,6 +53,8 @@ class Row(msgspec.Struct, kw_only=True):
     processes: str
     note: str
     """The parked reason and what else there is to know, as one text."""
+    verbs: list[Verb]
+    """What can sensibly be done to it now; `unpark` is a start that also ends the parking."""
 
     def uptime(self, now: float | None = None) -> str:
         """`8s`, `3m 20s`, `5h 12m`, `9d 4h`; empty where it is not up."""
@@ -69,6 +72,8 @@ class Overview(msgspec.Struct, kw_only=True):
     problems: list[str]
     rows: list[Row]
     """Gateways first (`default` at the top), then the container's own services."""
+    story: str = ""
+    """Different once supervision has written down something more: for faces that show a timeline."""
 
     def profiles(self) -> list[str]:
         return [row.profile for row in self.rows if row.profile is not None]
@@ -208,7 +213,18 @@ def _row(service: ServiceReport, old: Row | None, now: float, meter: Meter) -> R
         runs=_number(service.active_runs),
         processes=_number(service.processes),
         note=_note(service),
+        verbs=_verbs(service),
     )
+
+
+def _verbs(service: ServiceReport) -> list[Verb]:
+    if service.profile is None:
+        return []
+    if service.actual == "parked":
+        return ["unpark", "stop"]
+    if service.pid is not None:
+        return ["restart", "stop"]
+    return ["start", "stop"] if service.wanted == "up" else ["start"]
 
 
 def _note(service: ServiceReport) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from hermes_cli.gateway.supervision_log import SupervisionEvent
+from hermes_cli.gateway.supervision_log import SupervisionEvent, read_events
+from hermes_cli.home import Home
 from hermes_cli.status import exit_in_words
 
 from .overview import Tone
@@ -206,3 +208,17 @@ def _places(moments: Iterable[Moment], since: float, until: float) -> list[Place
 
 def _weight(moment: Moment) -> int:
     return ("idle", "good", "busy", "bad").index(moment.tone)
+
+
+def read_timeline(root: Path, profiles: Mapping[str, bool], window: float, now: float) -> Timeline:
+    """`timeline` of what the supervision log has. Two files of a megabyte at most: not for an event loop."""
+    return timeline(read_events(root), profiles, window, now)
+
+
+def log_position(root: Path) -> str:
+    """Different once the supervision log has something more; empty while there is none."""
+    try:
+        found = Home.of(root=root).supervision_log.stat()
+    except OSError:
+        return ""
+    return f"{found.st_ino}-{found.st_size}"

@@ -1,29 +1,50 @@
-"""The overview: every service in a table, and the log of one gateway."""
+"""The overview: every service in a table, what can be done to it, and what happened."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from hermes_cli.dashboard.markup import Content, Html, el
-from hermes_cli.faces.overview import Overview, Row
+from hermes_cli.faces.overview import Overview, Row, Verb
+from hermes_cli.faces.timeline import Timeline
 
-from .shell import Place, document
+from .shell import Place, csrf_field, document
+from .timeline import timeline_section
 
-_COLUMNS = (
-    ("name", "Gateway"),
-    ("wanted", "Wanted"),
-    ("actual", "Actual"),
-    ("ready", "Ready"),
-    ("pid", "PID"),
-    ("uptime", "Uptime"),
-    ("restarts", "Restarts"),
-    ("last_exit", "Last exit"),
-    ("port", "Port"),
-)
-_SERVICE_COLUMNS = ("name", "wanted", "actual", "ready", "pid", "uptime")
+_GATEWAY_COLUMNS: Mapping[str, str] = {
+    "name": "Gateway",
+    "wanted": "Wanted",
+    "actual": "Actual",
+    "ready": "Ready",
+    "uptime": "Uptime",
+    "restarts": "Restarts",
+    "last_exit": "Last exit",
+    "port": "Port",
+    "memory": "Memory",
+    "cpu": "CPU",
+    "runs": "Runs",
+    "processes": "Processes",
+}
+_SERVICE_COLUMNS: Mapping[str, str] = {
+    "name": "Service",
+    "wanted": "Wanted",
+    "actual": "Actual",
+    "ready": "Ready",
+    "uptime": "Uptime",
+    "memory": "Memory",
+    "cpu": "CPU",
+    "pid": "PID",
+}
+_VERBS: Mapping[Verb, tuple[str, str]] = {
+    "start": ("Start", "start"),
+    "unpark": ("Unpark", "start"),
+    "stop": ("Stop", "stop"),
+    "restart": ("Restart", "restart"),
+}
+"""What the button says, and the last part of the address it is sent to."""
 
 _BLANK = Row(
     service="",
@@ -45,34 +66,46 @@ _BLANK = Row(
     runs="",
     processes="",
     note="",
+    verbs=[],
 )
 
 
-def overview_page(place: Place, overview: Overview, gateway: str, lines: Sequence[str], cursor: str) -> Html:
-    """The whole page. `lines` are the latest of the log of `gateway`, `cursor` is behind them."""
+def overview_page(place: Place, overview: Overview, story: Timeline, window: str) -> Html:
+    """The whole page. `window` names the stretch of time that `story` tells."""
     gateways = [row for row in overview.rows if row.profile is not None]
     services = [row for row in overview.rows if row.profile is None]
     return document(
         place,
-        "Gateways",
+        "Overview",
         el(
             "section",
-            el("h1", "Gateways"),
+            el(
+                "div",
+                el("h1", "Gateways"),
+                el("a", "New profile", href=place.url("/create-profile"), class_="button end")
+                if place.operator
+                else None,
+                class_="tools",
+            ),
             _summary(overview),
-            _table(place, "gateways", "Gateways", [name for name, _ in _COLUMNS], gateways, gateway),
+            el("p", id="said", role="status", class_="toast", hidden=True),
+            _table(place, "gateways", "Gateways", _GATEWAY_COLUMNS, gateways),
             _first_steps(gateways),
+            el("form", csrf_field(place.csrf), id="verbs", method="post", action=place.url())
+            if place.operator
+            else None,
             aria_label="Gateways",
         ),
+        timeline_section(place, story, window, overview.story),
         el(
             "section",
             el("h2", "Services of the container"),
-            _table(place, "services", "Services of the container", _SERVICE_COLUMNS, services, gateway),
+            _table(place, "services", "Services of the container", _SERVICE_COLUMNS, services),
             id="service-section",
             hidden=not services,
         ),
-        _log(place, gateways, gateway, lines, cursor),
         el("noscript", el("p", f"As of {_utc()}. Reload the page to see what is new.", class_="hint")),
-        scripts=("overview.js", "log.js"),
+        scripts=["overview.js"],
     )
 
 
@@ -98,16 +131,11 @@ def _summary(overview: Overview) -> Content:
     ]
 
 
-def _table(
-    place: Place, name: str, caption: str, columns: Sequence[str], rows: Sequence[Row], chosen: str
-) -> Html:
-    titles = dict(_COLUMNS)
-    if name == "services":
-        titles["name"] = "Service"
+def _table(place: Place, name: str, caption: str, columns: Mapping[str, str], rows: Sequence[Row]) -> Html:
     blank = _BLANK if name == "gateways" else msgspec.structs.replace(_BLANK, profile=None)
-    head = el(
-        "tr", [el("th", titles[column], scope="col", role="columnheader") for column in columns], role="row"
-    )
+    acting = name == "gateways" and place.operator
+    titles = [*columns.values(), *(["Actions"] if acting else [])]
+    head = el("tr", [el("th", title, scope="col", role="columnheader") for title in titles], role="row")
     return el(
         "div",
         # The roles are spelt out because a phone shows rows as blocks, which takes them away.
@@ -115,23 +143,24 @@ def _table(
             "table",
             el("caption", caption, class_="unseen"),
             el("thead", head, role="rowgroup"),
-            el(
-                "tbody",
-                [_row(place, columns, titles, row, row.profile == chosen) for row in rows],
-                id=name,
-                role="rowgroup",
-            ),
+            el("tbody", [_row(place, columns, row) for row in rows], id=name, role="rowgroup"),
             role="table",
         ),
-        el("template", _row(place, columns, titles, blank, False), id=f"{name}-row"),
+        el("template", _row(place, columns, blank), id=f"{name}-row"),
         class_="scroll",
+        # What scrolls must be reached by the keyboard (WCAG 2.1.1).
+        tabindex=0,
+        role="region",
+        aria_label=caption,
     )
 
 
-def _row(place: Place, columns: Sequence[str], titles: dict[str, str], row: Row, chosen: bool) -> Html:
+def _row(place: Place, columns: Mapping[str, str], row: Row) -> Html:
+    acting = row.profile is not None and place.operator
     return el(
         "tr",
-        [_cell(place, column, titles[column], row, chosen) for column in columns],
+        [_cell(place, column, title, row) for column, title in columns.items()],
+        _actions(place, row) if acting else None,
         role="row",
         data_service=row.service,
         data_tone=row.tone,
@@ -139,17 +168,11 @@ def _row(place: Place, columns: Sequence[str], titles: dict[str, str], row: Row,
     )
 
 
-def _cell(place: Place, column: str, title: str, row: Row, chosen: bool) -> Html:
+def _cell(place: Place, column: str, title: str, row: Row) -> Html:
     if column == "name":
         content: Content = el("span", row.name, data_f="name")
         if row.profile is not None:
-            content = el(
-                "a",
-                row.name,
-                href=f"{place.url(gateway=row.profile)}#log",
-                data_f="name",
-                aria_current="true" if chosen else None,
-            )
+            content = el("a", row.name, href=place.profile_url(row.profile, "logs"), data_f="name")
         return el("th", content, scope="row", role="rowheader")
     if column == "actual":
         content = [
@@ -161,6 +184,34 @@ def _cell(place: Place, column: str, title: str, row: Row, chosen: bool) -> Html
         return el("td", content, role="cell", data_label=title, class_="actual")
     text = row.uptime() if column == "uptime" else str(getattr(row, column))
     return el("td", el("span", text, data_f=column), role="cell", data_label=title)
+
+
+def _actions(place: Place, row: Row) -> Html:
+    """Every button is there; those that make no sense now are hidden, and the script shows them in turn."""
+    profile = row.profile or ""
+    buttons = [
+        el(
+            "button",
+            words,
+            form="verbs",
+            formaction=place.profile_url(profile, path),
+            data_verb=verb,
+            aria_label=f"{words} {row.name}",
+            hidden=verb not in row.verbs,
+        )
+        for verb, (words, path) in _VERBS.items()
+    ]
+    delete = el(
+        "a",
+        "Delete…",
+        href=place.profile_url(profile, "delete"),
+        class_="button quiet",
+        data_delete=True,
+        aria_label=f"Delete {row.name}…",
+        hidden=profile == "default",
+    )
+    content = el("div", buttons, delete, class_="actions")
+    return el("td", content, role="cell", data_label="Actions", class_="actions")
 
 
 def _first_steps(gateways: Sequence[Row]) -> Html:
@@ -175,58 +226,6 @@ def _first_steps(gateways: Sequence[Row]) -> Html:
         class_="hint",
         id="first-steps",
         hidden=len(gateways) > 1,
-    )
-
-
-def _log(place: Place, gateways: Sequence[Row], gateway: str, lines: Sequence[str], cursor: str) -> Html:
-    command = "hermes gateway start" if gateway == "default" else f"hermes -p {gateway} gateway start"
-    chooser = el(
-        "form",
-        el("label", "Log of", for_="gateway"),
-        el(
-            "select",
-            [el("option", row.name, value=row.profile, selected=row.profile == gateway) for row in gateways],
-            id="gateway",
-            name="gateway",
-        ),
-        el("button", "Show", type="submit"),
-        el(
-            "label",
-            el("input", type="checkbox", id="follow", checked=True),
-            " Follow",
-            class_="follow",
-            hidden=True,
-        ),
-        method="get",
-        action=place.url(),
-        class_="chooser",
-    )
-    return el(
-        "section",
-        el("h2", f"Log of {gateway}"),
-        chooser,
-        el(
-            "p",
-            "Nothing has been written here yet. ",
-            el("code", command),
-            " starts the gateway; what it says appears here.",
-            id="log-empty",
-            class_="empty",
-            hidden=bool(lines),
-        ),
-        el(
-            "div",
-            [el("div", line or "\u00a0", class_="line") for line in lines],
-            id="lines",
-            class_="lines",
-            role="log",
-            aria_live="off",
-            aria_label=f"Log of {gateway}",
-            tabindex=0,
-            hidden=not lines,
-        ),
-        id="log",
-        data_events=place.url("/events/log", gateway=gateway, cursor=cursor),
     )
 
 

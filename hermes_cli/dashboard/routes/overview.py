@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hermes_cli.dashboard.app import Dashboard
 from hermes_cli.dashboard.pages.overview import overview_page
-from hermes_cli.dashboard.streams import cursor_of, log_events, status_events
+from hermes_cli.dashboard.streams import status_events
 from hermes_cli.faces.background import in_thread
-from hermes_cli.faces.log_tail import LogTail
-from hermes_cli.faces.printable import plain
-from hermes_cli.home import Home
-from hermes_cli.service_manager.names import DEFAULT_PROFILE
+from hermes_cli.faces.timeline import WINDOWS, read_timeline
+from hermes_cli.serving.exposition import MEDIA_TYPE
+from hermes_cli.status.metrics import status_metrics
 
-LINES = 200
-"""Lines of a log on a new page."""
+DEFAULT_WINDOW = "24h"
 
 
 def routes(dashboard: Dashboard) -> list[Route]:
@@ -26,9 +25,9 @@ def routes(dashboard: Dashboard) -> list[Route]:
     return [
         Route("/", here.page),
         Route("/events/status", here.status_stream),
-        Route("/events/log", here.log_stream),
         Route("/api/status", here.status),
         Route("/api/session", here.session),
+        Route("/metrics", here.metrics),
         Route("/healthz", here.healthz),
         Route("/static/{version}/{name}", dashboard.assets.serve),
     ]
@@ -37,19 +36,18 @@ def routes(dashboard: Dashboard) -> list[Route]:
 class _Overview:
     def __init__(self, dashboard: Dashboard) -> None:
         self._dashboard = dashboard
-        self._root = dashboard.settings.root
 
     async def page(self, request: Request) -> Response:
-        self._dashboard.require(request, "read")
-        overview = await self._dashboard.board.fresh()
-        gateway = _chosen(request, overview.profiles() or [DEFAULT_PROFILE])
-        tail = LogTail(Home.of(gateway, self._root).gateway_log, lines=LINES)
-        try:
-            lines = [plain(line) for line in tail.read()]
-            place = self._dashboard.place(request)
-            return self._dashboard.page(overview_page(place, overview, gateway, lines, str(tail.cursor)))
-        finally:
-            tail.close()
+        dashboard = self._dashboard
+        dashboard.require(request, "read")
+        window = request.query_params.get("window", DEFAULT_WINDOW)
+        window = window if window in WINDOWS else DEFAULT_WINDOW
+        overview = await dashboard.board.fresh()
+        up = {row.profile: row.pid != "" for row in overview.rows if row.profile is not None}
+        story = await in_thread(
+            lambda: read_timeline(dashboard.settings.root, up, WINDOWS[window], time.time())
+        )
+        return dashboard.page(overview_page(dashboard.place(request), overview, story, window))
 
     async def status_stream(self, request: Request) -> Response:
         dashboard = self._dashboard
@@ -58,19 +56,17 @@ class _Overview:
             status_events(dashboard.board), lambda: dashboard.visitor(request) is not None
         )
 
-    async def log_stream(self, request: Request) -> Response:
-        dashboard = self._dashboard
-        dashboard.require(request, "read")
-        gateway = _chosen(request, (await dashboard.board.fresh()).profiles())
-        cursor = cursor_of(request.headers.get("last-event-id"), request.query_params.get("cursor"))
-        tail = LogTail(Home.of(gateway, self._root).gateway_log, lines=LINES, cursor=cursor)
-        return dashboard.streams.respond(log_events(tail), lambda: dashboard.visitor(request) is not None)
-
     async def status(self, request: Request) -> Response:
         """What `hermes status --json` prints."""
         self._dashboard.require(request, "read")
         report = await in_thread(self._dashboard.look)
         return Response(msgspec.json.encode(report), media_type="application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        """The supervision of the whole installation, for Prometheus."""
+        self._dashboard.require(request, "read")
+        report = await in_thread(self._dashboard.look)
+        return Response(status_metrics(report), headers={"content-type": MEDIA_TYPE})
 
     async def session(self, request: Request) -> Response:
         """Whether the page that asks is still signed in: an event stream cannot say why it was refused."""
@@ -78,13 +74,3 @@ class _Overview:
 
     async def healthz(self, _request: Request) -> Response:
         return JSONResponse({"status": "ok"})
-
-
-def _chosen(request: Request, profiles: list[str]) -> str:
-    """The gateway that the address names; the first where it names none."""
-    name = request.query_params.get("gateway", "")
-    if not name:
-        return profiles[0] if profiles else DEFAULT_PROFILE
-    if name not in profiles:
-        raise HTTPException(404, f"There is no gateway {plain(name, 60)!r}: it may have been deleted.")
-    return name

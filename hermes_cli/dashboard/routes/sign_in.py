@@ -66,6 +66,7 @@ class _SignIn:
         if session is None or not self._dashboard.ours(request, await read_form(request), session):
             raise HTTPException(403, "This form is too old, or not of this page; reload it and try again.")
         self._dashboard.sessions.close(session)
+        self._dashboard.streams.review()
         answer = self._lead_to(request, "/login")
         self._set_cookie(request, answer, SESSION_COOKIE, "", 0)
         return answer

@@ -1,10 +1,10 @@
-// Keeps the overview up to date. Text is only ever set as text.
+// Keeps the overview up to date, and starts and stops from it. Text is only ever set as text.
 
-import { address, listen } from "./live.js";
+import { address, listen, send } from "./live.js";
 
 const summary = document.getElementById("summary");
 const problems = document.getElementById("problems");
-const chooser = document.getElementById("gateway");
+const said = document.getElementById("said");
 let ahead = 0; // seconds by which the server's clock is ahead of ours
 
 const bodies = {
@@ -12,16 +12,31 @@ const bodies = {
   services: document.getElementById("services"),
 };
 
+// ---- the tables
+
 function row(service) {
   return document.querySelector(`tr[data-service="${CSS.escape(service)}"]`);
 }
 
-function newRow(service, profile) {
+function newRow(service, profile, name) {
   const kind = profile === null ? "services" : "gateways";
   const made = document.getElementById(`${kind}-row`).content.firstElementChild.cloneNode(true);
   made.dataset.service = service;
-  const link = made.querySelector("a");
-  if (link) link.href = `${address("/")}?gateway=${encodeURIComponent(profile)}#log`;
+  if (profile !== null) {
+    const base = `${address("/profiles/")}${encodeURIComponent(profile)}`;
+    made.querySelector("th a").href = `${base}/logs`;
+    for (const button of made.querySelectorAll("button[data-verb]")) {
+      const verb = button.dataset.verb === "unpark" ? "start" : button.dataset.verb;
+      button.setAttribute("formaction", `${base}/${verb}`);
+      button.ariaLabel = `${button.textContent} ${name}`;
+    }
+    const remove = made.querySelector("a[data-delete]");
+    if (remove) {
+      remove.href = `${base}/delete`;
+      remove.ariaLabel = `Delete ${name}…`;
+      remove.hidden = profile === "default";
+    }
+  }
   bodies[kind].append(made);
   return made;
 }
@@ -30,6 +45,8 @@ function fill(element, fields) {
   for (const [name, value] of Object.entries(fields)) {
     if (name === "tone") {
       element.dataset.tone = value;
+    } else if (name === "verbs") {
+      offer(element, value);
     } else if (name === "since") {
       if (value === null) delete element.dataset.since;
       else element.dataset.since = value;
@@ -41,11 +58,23 @@ function fill(element, fields) {
   }
 }
 
+function offer(element, verbs) {
+  const focused = document.activeElement;
+  for (const button of element.querySelectorAll("button[data-verb]")) {
+    button.hidden = !verbs.includes(button.dataset.verb);
+  }
+  // A button that vanishes under the keyboard must not take it back to the top of the page.
+  if (focused.hidden && element.contains(focused)) {
+    element.querySelector("button[data-verb]:not([hidden])")?.focus();
+  }
+}
+
 function apply(change) {
   if (change.now !== undefined) ahead = change.now - Date.now() / 1000;
   if (change.tone !== undefined) summary.dataset.tone = change.tone;
   for (const name of ["mark", "summary"]) {
-    if (change[name] !== undefined) summary.querySelector(`[data-f="${name}"]`).textContent = change[name];
+    const place = summary.querySelector(`[data-f="${name}"]`);
+    if (change[name] !== undefined && place.textContent !== change[name]) place.textContent = change[name];
   }
   if (change.problems !== undefined) {
     problems.replaceChildren(...change.problems.map((text) => {
@@ -56,13 +85,15 @@ function apply(change) {
     problems.hidden = change.problems.length === 0;
   }
   for (const [service, fields] of Object.entries(change.rows || {})) {
-    fill(row(service) || newRow(service, fields.profile ?? null), fields);
+    fill(row(service) || newRow(service, fields.profile ?? null, fields.name), fields);
   }
   if (change.order !== undefined) arrange(change.order);
+  const known = document.getElementById("timeline").dataset.story;
+  if (change.story !== undefined && change.story !== known) drawSoon();
 }
 
 function arrange(order) {
-  for (const old of document.querySelectorAll("tbody tr")) {
+  for (const old of document.querySelectorAll("tr[data-service]")) {
     if (!order.includes(old.dataset.service)) old.remove();
   }
   for (const body of Object.values(bodies)) {
@@ -73,13 +104,6 @@ function arrange(order) {
   }
   document.getElementById("service-section").hidden = bodies.services.children.length === 0;
   document.getElementById("first-steps").hidden = bodies.gateways.children.length > 1;
-  offer([...bodies.gateways.children].map((element) => element.querySelector('[data-f="name"]').textContent));
-}
-
-function offer(names) {
-  if (names.join() === [...chooser.options].map((option) => option.value).join()) return;
-  const chosen = chooser.value;
-  chooser.replaceChildren(...names.map((name) => new Option(name, name, false, name === chosen)));
 }
 
 function tick(element) {
@@ -102,6 +126,72 @@ function duration(seconds) {
   return `${whole}s`;
 }
 
-setInterval(() => document.querySelectorAll("tbody tr").forEach(tick), 1000);
+setInterval(() => document.querySelectorAll("tr[data-since]").forEach(tick), 1000);
+
+// ---- what happened: drawn by the server, taken over whole
+
+const DRAW_MS = 1000;
+const MOVE_MS = 60000;
+let drawing;
+
+function drawSoon() {
+  drawing ??= setTimeout(draw, DRAW_MS);
+}
+
+async function draw() {
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => undefined);
+  drawing = undefined;
+  if (!answer?.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const made = page.getElementById("timeline");
+  const old = document.getElementById("timeline");
+  // Not from under somebody who reads or walks through it.
+  if (!made || old.contains(document.activeElement)) return;
+  const open = document.getElementById("events")?.open;
+  old.replaceWith(document.adoptNode(made));
+  const events = document.getElementById("events");
+  if (events && open) events.open = true;
+}
+
+setInterval(() => { if (!document.hidden) draw(); }, MOVE_MS);
+
+// ---- start, stop, restart
+
+const DOING = { start: "Starting", unpark: "Starting", stop: "Stopping", restart: "Restarting" };
+const SAID_MS = 8000;
+let forgetting;
+
+function say(text, tone) {
+  said.hidden = !text;
+  said.dataset.tone = tone;
+  said.textContent = text;
+  clearTimeout(forgetting);
+  // What went wrong stays until something else is said.
+  if (tone === "good") forgetting = setTimeout(() => { said.hidden = true; }, SAID_MS);
+}
+
+document.addEventListener("submit", async (event) => {
+  const button = event.submitter;
+  const form = event.target;
+  if (form.id !== "verbs" || !button) return;
+  event.preventDefault();
+  const element = button.closest("tr");
+  // Once: a second press while the first is under way would be a second order.
+  if (element.ariaBusy === "true") return;
+  element.ariaBusy = "true";
+  const words = button.textContent;
+  const buttons = [...element.querySelectorAll("button[data-verb]")];
+  for (const one of buttons) one.ariaDisabled = "true";
+  button.textContent = `${DOING[button.dataset.verb]}…`;
+  try {
+    say(`✓ ${(await send(form, button)).text}`, "good");
+  } catch (error) {
+    say(`✕ ${error.message}`, "bad");
+  } finally {
+    element.ariaBusy = "false";
+    for (const one of buttons) one.ariaDisabled = null;
+    button.textContent = words;
+  }
+});
 
 listen(address("/events/status"), { board: apply, change: apply });

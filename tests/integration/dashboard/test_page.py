@@ -1,4 +1,4 @@
-"""The page shows the status and the log of a real home, live, and survives what is thrown at it."""
+"""The page shows the status of a real home, live, and survives what is thrown at it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote_plus, urlencode
 
 import pytest
 
 from hermes_cli.gateway.records import IntentRecord
+from hermes_cli.gateway.supervision_log import read_events, record_event
 from hermes_cli.home import Home, save
 from tests.integration.dashboard.browser import Dashboard, running
 
@@ -23,13 +25,6 @@ def make_home(root: Path, profile: str) -> Home:
     return home
 
 
-def write_log(root: Path, profile: str, text: str) -> None:
-    directory = Home.of(profile, root).gateway_log
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "current").open("a") as file:
-        file.write(text)
-
-
 @pytest.fixture
 def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
     make_home(tmp_path, "coder")
@@ -38,19 +33,18 @@ def dashboard(tmp_path: Path) -> Iterator[Dashboard]:
 
 
 def test_the_page_is_whole_without_a_script(dashboard: Dashboard) -> None:
-    write_log(dashboard.root, "coder", "hello from coder\n")
-    page = dashboard.client().get("/?gateway=coder").text
-    for piece in ("Gateways", "default", "coder", "8700", "hello from coder", "<noscript>"):
+    record_event(dashboard.root, "coder", "crashed", signal="SIGKILL")
+    page = dashboard.client().get("/").text
+    for piece in ("Gateways", "default", "coder", "8700", "crashed, killed by SIGKILL", "<noscript>"):
         assert piece in page
-    assert 'aria-current="true"' in page
-    assert 'value="coder" selected' in page
+    assert 'aria-current="page"' in page
 
 
 def test_an_empty_home_says_what_to_do(tmp_path: Path) -> None:
     with running(tmp_path) as dashboard:
         page = dashboard.client().get("/").text
     assert "hermes profile create NAME" in page
-    assert "hermes gateway start" in page
+    assert "Nothing happened in the last 24 hours" in page
 
 
 def test_nothing_inline_and_nothing_from_elsewhere(dashboard: Dashboard) -> None:
@@ -81,17 +75,35 @@ def test_nothing_inline_and_nothing_from_elsewhere(dashboard: Dashboard) -> None
     assert total < 100_000
 
 
-def test_hostile_lines_names_and_reasons_are_text(dashboard: Dashboard) -> None:
-    write_log(dashboard.root, "coder", "<script>alert(1)</script>\x1b[31m&\x1b]0;x\x07\u202e\"'\n")
+def test_hostile_names_reasons_and_events_are_text(dashboard: Dashboard) -> None:
+    hostile = "<script>alert(1)</script>\x1b[31m&\x1b]0;x\x07\u202e\"'"
     home = make_home(dashboard.root, "coder")
     home.parked.write_text('{"kind":"config","reason":"<img src=x onerror=alert(2)>","parked_at":1}')
+    record_event(dashboard.root, "coder", "parked", detail=hostile)
+    with Home.of(root=dashboard.root).supervision_log.open("a") as log:
+        log.write('{"ts":"2100-01-01T00:00:00Z","profile":"<b>bad","event":"crashed"}\n')
     (dashboard.root / "profiles" / "<b>bad").mkdir()
-    page = dashboard.client().get("/?gateway=coder").text
+    page = dashboard.client().get("/").text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&amp;\ufffd&quot;&#x27;" in page
     assert "&lt;img src=x onerror=alert(2)&gt;" in page
-    assert "<img" not in page
-    assert "<b>bad" not in page
-    assert "\x1b" not in page
+    for piece in ("<img", "<b>bad", "&lt;b&gt;bad", "\x1b"):
+        assert piece not in page
+
+
+def test_a_crash_leads_to_the_log_around_its_time(dashboard: Dashboard) -> None:
+    record_event(dashboard.root, "coder", "crashed", code=1)
+    page = dashboard.client().get("/?window=1h").text
+    moment = next(read_events(dashboard.root)).ts
+    address = f"/profiles/coder/logs?around={quote_plus(moment)}"
+    assert page.count(f'href="{address}"') >= 2, "once in the drawing, once in the list"
+    assert 'aria-current="true">1 hour' in page
+
+
+@pytest.mark.parametrize("window", ["", "2h", "<script>", "24h' onload='x", "1e9"])
+def test_a_window_that_is_none_is_a_day(dashboard: Dashboard, window: str) -> None:
+    page = dashboard.client().get("/?" + urlencode({"window": window})).text
+    assert 'aria-current="true">24 hours' in page
+    assert "<script>" not in page
 
 
 def test_a_change_is_pushed_and_only_the_change(dashboard: Dashboard) -> None:
@@ -106,7 +118,9 @@ def test_a_change_is_pushed_and_only_the_change(dashboard: Dashboard) -> None:
     second = events.next()
     assert second is not None
     assert second.name == "change"
-    assert second.data["rows"] == {"gateway-coder": {"wanted": "up", "tone": "bad", "mark": "✕"}}
+    assert second.data["rows"] == {
+        "gateway-coder": {"wanted": "up", "tone": "bad", "mark": "✕", "verbs": ["start", "stop"]}
+    }
     assert "order" not in second.data
     make_home(dashboard.root, "zoe")
     third = events.next()
@@ -115,49 +129,16 @@ def test_a_change_is_pushed_and_only_the_change(dashboard: Dashboard) -> None:
     assert list(third.data["rows"]) == ["gateway-zoe"]
 
 
-def test_the_log_is_pushed_and_goes_on_where_the_page_stopped(dashboard: Dashboard) -> None:
-    write_log(dashboard.root, "coder", "one\n")
-    page = dashboard.client().get("/?gateway=coder").text
-    address = re.findall(r'data-events="([^"]+)"', page)[0].replace("&amp;", "&")
-    events = dashboard.client().events(address)
-    write_log(dashboard.root, "coder", "two \x1b[1mbold\x1b[0m\n")
-    event = events.next()
-    assert event is not None
-    assert event.data == {"lines": ["two bold"]}
-
-    log = Home.of("coder", dashboard.root).gateway_log
-    write_log(dashboard.root, "coder", "three\n")
-    (log / "current").rename(log / "@400000006920.s")
-    write_log(dashboard.root, "coder", "four\n")
-    again = dashboard.client().events(address, **{"last-event-id": event.id})
-    seen: list[str] = []
-    while seen != ["three", "four"]:
-        event = again.next()
-        assert event is not None
-        assert event.name == "lines"
-        seen += event.data["lines"]
-        assert len(seen) <= 2, seen
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "1-1", "99999999999999999999-1", "-1--1", "0-0"])
-def test_a_rubbish_cursor_begins_anew(dashboard: Dashboard, cursor: str) -> None:
-    write_log(dashboard.root, "coder", "one\n")
-    events = dashboard.client().events(f"/events/log?gateway=coder&cursor={cursor}")
-    event = events.next()
-    while event is not None and event.name == "gap":
-        event = events.next()
-    assert event is not None
-    assert event.data == {"lines": ["one"]}
-
-
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/?gateway=nobody", 404),
-        ("/?gateway=../../etc", 404),
-        ("/?gateway=%00", 404),
-        ("/?gateway=%3Cscript%3E", 404),
-        ("/events/log?gateway=nobody", 404),
+        ("/profiles/nobody", 404),
+        ("/profiles/nobody/delete", 404),
+        ("/profiles/default/delete", 409),
+        ("/profiles/..%2f..%2fetc", 404),
+        ("/profiles/%00", 404),
+        ("/profiles/%3Cscript%3E/delete", 404),
+        ("/profiles/coder/start", 405),
         ("/static/x/..%2fapp.py", 404),
         ("/static/x/../app.py", 404),
         ("/static/x/app.py", 404),
@@ -223,9 +204,8 @@ def test_it_lives_under_a_path_whether_the_proxy_takes_it_off_or_not(tmp_path: P
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_at_once_with_open_streams(dashboard: Dashboard, number: int) -> None:
     client = dashboard.client()
-    streams = [client.events("/events/status") for _ in range(5)]
-    streams += [client.events("/events/log?gateway=coder") for _ in range(5)]
-    for stream in streams[:5]:
+    streams = [client.events("/events/status") for _ in range(10)]
+    for stream in streams:
         assert stream.next() is not None
     seconds = dashboard.end(number)
     assert dashboard.process.returncode == 0
@@ -241,7 +221,6 @@ def test_fifty_profiles_and_ten_pages_stay_small(tmp_path: Path) -> None:
         client.get("/")
         for _ in range(10):
             assert client.events("/events/status").next() is not None
-            client.events("/events/log?gateway=p7")
         assert dashboard.resident_kib() < 45 * 1024
 
 

@@ -70,7 +70,7 @@ def test_it_prints_its_address(tmp_path: Path) -> None:
         assert f"http://127.0.0.1:{dashboard.port}/" in dashboard.process.stdout.read()
 
 
-@pytest.mark.parametrize("path", ["/events/status", "/events/log?gateway=coder", "/api/status"])
+@pytest.mark.parametrize("path", ["/events/status", "/api/status", "/api/session", "/metrics"])
 def test_data_is_for_those_who_signed_in(dashboard: Dashboard, path: str) -> None:
     answer = dashboard.client().get(path)
     assert answer.status == 401
@@ -81,13 +81,13 @@ def test_data_is_for_those_who_signed_in(dashboard: Dashboard, path: str) -> Non
 
 def test_the_page_sends_strangers_to_the_form_and_back_to_where_they_wanted(dashboard: Dashboard) -> None:
     browser = dashboard.client()
-    away = browser.visit("/?gateway=coder")
-    assert (away.status, away.headers["location"]) == (303, "/login?next=%2F%3Fgateway%3Dcoder")
+    away = browser.visit("/?window=7d")
+    assert (away.status, away.headers["location"]) == (303, "/login?next=%2F%3Fwindow%3D7d")
     page = browser.get(away.headers["location"]).text
     target = re.findall(r'name="next" value="([^"]+)"', page)[0]
     answer = browser.post("/login", {"csrf": browser.csrf(page), "password": PASSWORD, "next": target})
-    assert (answer.status, answer.headers["location"]) == (303, "/?gateway=coder")
-    assert browser.get("/?gateway=coder").status == 200
+    assert (answer.status, answer.headers["location"]) == (303, "/?window=7d")
+    assert browser.get("/?window=7d").status == 200
     assert browser.get("/login").status == 303
 
 
