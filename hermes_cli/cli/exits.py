@@ -1,4 +1,4 @@
-"""The exit codes of `hermes`: each means one thing, wherever it comes from. docs/cli.md has the same table."""
+"""The exit codes of `hermes`: each means one thing, wherever it comes from. docs/cli.md has them too."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import click
 from .context import Context, all_homes, json_option, pass_context, print_json, watch_options
 from .exits import EXIT_CONFIG
 from .installation import install, uninstall
-from .logs import all_option, logs
+from .logs import all_option, gateway_logs
 from .table import screen_width
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def gateway() -> None:
     """Start, stop, follow and list gateways."""
 
 
-for command in (install, logs, uninstall):
+for command in (install, gateway_logs, uninstall):
     gateway.add_command(command)
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "doctor": Lazy("doctor:doctor", "Find what is wrong with this installation, and mend it."),
     "down": Lazy("container:down", "Stop the Hermes container on this host; its volume stays."),
     "gateway": Lazy("gateway:gateway", "Start, stop, follow and list gateways."),
+    "logs": Lazy("logs:logs", "Print the logs of all gateways as one, and follow them."),
     "main": Lazy("watch:main", "Print a summary, then each supervision event in plain words."),
     "process": Lazy("process:process", "Start, follow and end background processes."),
     "profile": Lazy("profile:profile", "Create, delete, list, show and rename profiles."),

@@ -1,183 +1,134 @@
-"""Reading a gateway's s6-log directory as it grows: no line lost or seen twice, also across rotation."""
+"""A gateway's log as it grows, wherever its service manager keeps it: no line lost or seen twice."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-import stat
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hermes_cli.service_manager.watch import GROWN
-
-from .changes import Changes
-
-_CHUNK = 1 << 18
-"""Bytes read at once, and how far back the first look goes."""
-
-_LONGEST_LINE = 1 << 16
-"""Bytes after which a line without an end is given out as it is."""
-
-_RELOOK = 0.5
-"""Seconds until the log is looked at again without having been told to: where there is no inotify."""
+from hermes_cli.home import Home
+from hermes_cli.service_manager.errors import ServiceError
+from hermes_cli.service_manager.logs import RELOOK, FileLog, KeepsLogs, LogReader
+from hermes_cli.service_manager.names import service_name
+from hermes_cli.service_manager.types import ServiceManager
 
 _GATHER = 0.05
 """Seconds in which lines gather before the next batch: a flood is not one event per line."""
 
-_CURSOR = re.compile(r"(\d{1,20})-(\d{1,20})")
+_CURSOR = re.compile(r"\d{1,20}-\d{1,20}|[a-z]=[0-9a-f]{1,32}(?:;[a-z]=[0-9a-f]{1,32}){1,9}")
+"""Of a file, and of systemd's journal (systemd.journal-fields(7))."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in the log: the file (by inode, which survives its renaming) and the byte in it."""
+    """A place in a log, for whoever goes on reading it later."""
 
-    inode: int
-    offset: int
+    text: str
 
     def __str__(self) -> str:
-        return f"{self.inode}-{self.offset}"
+        return self.text
 
     @classmethod
     def parse(cls, text: str) -> Cursor | None:
         """The cursor `str()` wrote, or None for anything else."""
-        match = _CURSOR.fullmatch(text)
-        return cls(int(match[1]), int(match[2])) if match else None
+        return cls(text) if _CURSOR.fullmatch(text) else None
 
 
 class LogTail:
-    """The lines of `directory`/current, oldest first. Not safe to share between threads.
+    """The lines of a log, oldest first. Not safe to share between threads.
 
     Begins `lines` lines before the end, or where `cursor` says. A cursor whose file is gone begins
     like none at all: `skipped` is then true.
     """
 
-    def __init__(self, directory: Path, *, lines: int = 200, cursor: Cursor | None = None) -> None:
-        self.directory = directory
-        self._descriptor: int | None = None
-        self._inode = 0
-        self._offset = 0
-        self._first_look = lines
-        self.skipped = False
-        if cursor is not None:
-            self._resume(cursor)
+    def __init__(self, source: Path | LogReader, *, lines: int = 200, cursor: Cursor | None = None) -> None:
+        """`source`: an s6-log directory, or a reader, which has its own beginning."""
+        text = str(cursor) if cursor is not None else None
+        self.reader = FileLog(source, lines=lines, cursor=text) if isinstance(source, Path) else source
+        self._failed = False
+
+    @property
+    def skipped(self) -> bool:
+        return self.reader.skipped
 
     @property
     def cursor(self) -> Cursor:
         """Just behind the last line that `read` gave out."""
-        return Cursor(self._inode, self._offset)
+        return Cursor(self.reader.cursor)
 
     def read(self) -> list[str]:
         """The lines written since the last call, without their ends; some of them where there are many.
 
-        An empty list means that there is nothing new. A missing or unreadable file is an empty one.
+        An empty list means that there is nothing new. A missing file is an empty one; a log that cannot be
+        read says so, once, in a line of its own.
         """
-        if self._descriptor is None:
-            if not self._open("current"):
-                return []
-            if self._first_look:
-                return self._last_lines()
-        lines = self._next_lines()
-        if lines or not self._renamed():
-            return lines
-        # What was written between the reading and the renaming is still to come.
-        lines = self._next_lines(whole_file=True)
-        if not lines and self._open(self._successor()):
-            lines = self._next_lines()
-        return lines
+        if self._failed:
+            return []
+        try:
+            return self.reader.read()
+        except (OSError, ServiceError) as error:
+            self._failed = True
+            return [f"(this log cannot be read any further: {error})"]
 
     def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self.reader.close()
 
-    def _open(self, name: str) -> bool:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            descriptor = os.open(self.directory / name, flags)
-        except OSError:
-            return False
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            return False
-        self.close()
-        self._descriptor, self._inode, self._offset = descriptor, status.st_ino, 0
-        return True
 
-    def _resume(self, cursor: Cursor) -> None:
-        for name in ("current", "previous", *reversed(self._archives())):
-            try:
-                found = (self.directory / name).lstat()
-            except OSError:
-                continue
-            if found.st_ino == cursor.inode and found.st_size >= cursor.offset and self._open(name):
-                self._offset, self._first_look = cursor.offset, 0
-                return
-        self.skipped = cursor.inode != 0
+def gateway_tail(home: Home, *, lines: int = 200, cursor: Cursor | None = None) -> LogTail:
+    """The log of the gateway of `home`, from whatever keeps it here: files, or systemd's journal.
 
-    def _archives(self) -> list[str]:
-        """Rotated files, oldest first: s6-log names them `@` and a TAI64N time, which sorts."""
-        try:
-            return sorted(path.name for path in self.directory.iterdir() if path.name.startswith("@"))
-        except OSError:
-            return []
+    May take some milliseconds (journalctl): on an event loop, call it and the first `read` in a thread.
+    """
+    from hermes_cli.gateway.levels import manager_here
 
-    def _last_lines(self) -> list[str]:
-        wanted, self._first_look = self._first_look, 0
-        assert self._descriptor is not None
-        size = os.fstat(self._descriptor).st_size
-        start = max(0, size - _CHUNK)
-        data = os.pread(self._descriptor, size - start, start)
-        end = data.rfind(b"\n") + 1
-        if start:
-            data, end = data[: end or None], end or len(data)
-            first = data.find(b"\n") + 1
-        else:
-            data, first = data[:end], 0
-        self._offset = start + end
-        return _split(data[first:end])[-wanted:]
+    manager = None
+    with contextlib.suppress(ServiceError):  # a host with nothing to keep gateways up
+        manager = manager_here()
+    text = str(cursor) if cursor is not None else None
+    return LogTail(open_gateway_log(home, manager, lines=lines, cursor=text))
 
-    def _next_lines(self, *, whole_file: bool = False) -> list[str]:
-        assert self._descriptor is not None
-        if os.fstat(self._descriptor).st_size < self._offset:
-            self._offset = 0
-        data = os.pread(self._descriptor, _CHUNK, self._offset)
-        end = data.rfind(b"\n") + 1
-        if not end and (whole_file or len(data) >= _LONGEST_LINE):
-            end = len(data)
-        self._offset += end
-        return _split(data[:end])
 
-    def _renamed(self) -> bool:
-        try:
-            return (self.directory / "current").lstat().st_ino != self._inode
-        except OSError:
-            return False
-
-    def _successor(self) -> str:
-        archives = self._archives()
-        for index, name in enumerate(archives[:-1]):
-            try:
-                if (self.directory / name).lstat().st_ino == self._inode:
-                    return archives[index + 1]
-            except OSError:
-                continue
-        return "current"
+def open_gateway_log(
+    home: Home,
+    manager: ServiceManager | None,
+    *,
+    lines: int | None,
+    since: float = 0.0,
+    cursor: str | None = None,
+) -> LogReader:
+    """The reader of that log; see `KeepsLogs`. Of a gateway that was never installed: of its directory."""
+    if isinstance(manager, KeepsLogs):
+        with contextlib.suppress(ServiceError):
+            return manager.open_log(service_name(home.profile), lines=lines, since=since, cursor=cursor)
+    return FileLog(home.gateway_log, lines=lines, since=since, cursor=cursor)
 
 
 async def follow(tail: LogTail) -> AsyncGenerator[list[str], None]:
     """Batches of the lines of `tail`, never empty, as they come, until closed. Closes `tail`."""
-    with contextlib.closing(tail), contextlib.closing(Changes(tail.directory, GROWN)) as changes:
+    with contextlib.closing(tail):
         while True:
-            changes.arm()
+            tail.reader.arm()
             while lines := tail.read():
                 yield lines
                 await asyncio.sleep(_GATHER)
-            await changes.next(_RELOOK)
+            await _readable(tail.reader.fileno(), RELOOK)
 
 
-def _split(data: bytes) -> list[str]:
-    return data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
+async def _readable(descriptor: int, timeout: float) -> None:
+    """Return when `descriptor` is readable, or after `timeout` seconds; -1 never is."""
+    if descriptor < 0:
+        await asyncio.sleep(timeout)
+        return
+    loop = asyncio.get_running_loop()
+    happened = asyncio.Event()
+    loop.add_reader(descriptor, happened.set)
+    try:
+        async with asyncio.timeout(timeout):
+            await happened.wait()
+    except TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(descriptor)

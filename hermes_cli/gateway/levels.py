@@ -9,6 +9,7 @@ from hermes_cli import service_manager
 from hermes_cli.service_manager.errors import NoServiceManagerError, ServiceError
 
 if TYPE_CHECKING:
+    from hermes_cli.service_manager.logs import LogReader
     from hermes_cli.service_manager.types import (
         RenderedFile,
         ServiceManager,
@@ -90,6 +91,15 @@ class EitherLevel:
 
     def logs(self, name: str, *, lines: int = 100, follow: bool = False) -> Iterator[str]:
         return self._of(name).logs(name, lines=lines, follow=follow)
+
+    def open_log(
+        self, name: str, *, lines: int | None = 100, since: float = 0.0, cursor: str | None = None
+    ) -> LogReader:
+        from hermes_cli.service_manager.logs import KeepsLogs
+
+        manager = self._of(name)
+        assert isinstance(manager, KeepsLogs)  # as every backend of the library does
+        return manager.open_log(name, lines=lines, since=since, cursor=cursor)
 
     def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
         self._of(spec.name).install(spec, force=force)

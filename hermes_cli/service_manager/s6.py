@@ -21,7 +21,7 @@ from .errors import (
     SupervisorNotAnsweringError,
 )
 from .locks import verb_lock
-from .logs import follow_log, read_log
+from .logs import FileLog, LogReader, follow_log, read_log
 from .names import MAX_NAME_LENGTH, SERVICE_PREFIX, profile_of, service_name, validate_profile_name
 from .s6_registrar import Registrar, profile_of_spec
 from .s6_status import FIELDS, Deaths, SvStat, parse_svdt, parse_svstat, to_status
@@ -136,13 +136,23 @@ class S6ServiceManager:
 
         The log outlives its slot. Raises at once, not at the first line.
         """
+        directory = self._log_directory(name)
+        return follow_log(directory, lines) if follow else read_log(directory, lines)
+
+    def open_log(
+        self, name: str, *, lines: int | None = 100, since: float = 0.0, cursor: str | None = None
+    ) -> LogReader:
+        """The reader of the log; see `KeepsLogs`."""
+        return FileLog(self._log_directory(name), lines=lines, since=since, cursor=cursor)
+
+    def _log_directory(self, name: str) -> Path:
         directory = self._log_root / profile_of(name)
         if not directory.is_dir():
             if not self._slot(name).is_dir():
                 raise _not_registered(name)
         elif not os.access(directory, os.R_OK | os.X_OK):
             raise PermissionDeniedError(name, f"read {directory}, the log of", _REMEDY)
-        return follow_log(directory, lines) if follow else read_log(directory, lines)
+        return directory
 
     def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
         """Register the slot of a gateway, down. A spec that needs another shape than a slot's is refused.

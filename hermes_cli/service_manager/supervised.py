@@ -22,7 +22,7 @@ from .errors import (
 )
 from .installed import signed
 from .locks import verb_lock
-from .logs import follow_log, numbered_parts, read_log
+from .logs import FileLog, LogReader, follow_log, numbered_parts, read_log
 from .names import SERVICE_PREFIX, profile_of
 from .process_identity import boot_id
 from .supervisor_child import end_leftover
@@ -102,6 +102,14 @@ class SupervisedServices:
         log = Path(spec.log)
         read = follow_log if follow else read_log
         return read(log.parent, lines, numbered_parts(log.name))
+
+    def open_log(
+        self, name: str, *, lines: int | None = 100, since: float = 0.0, cursor: str | None = None
+    ) -> LogReader:
+        """The reader of the log; see `KeepsLogs`."""
+        log = Path(self._load(name).log)
+        parts = numbered_parts(log.name)
+        return FileLog(log.parent, lines=lines, since=since, cursor=cursor, parts=parts)
 
     def supports_runtime_registration(self) -> bool:
         return False

@@ -23,10 +23,11 @@ from .errors import (
 )
 from .installed import remove_files, write_files
 from .locks import verb_lock
+from .logs import LogReader
 from .names import SERVICE_PREFIX
 from .systemctl import Level, Systemctl
 from .systemd_layout import Installation, Layout, service_of
-from .systemd_logs import unit_log
+from .systemd_logs import open_unit_log, unit_log
 from .systemd_status import PROPERTIES, UnitState, parse_show, read_note, to_status
 from .systemd_unit import render
 from .types import RenderedFile, ServiceManagerKind, ServiceSpec, ServiceStatus
@@ -137,6 +138,15 @@ class SystemdServiceManager:
         if not os.path.lexists(files.path):
             raise self._not_registered(files)
         return unit_log(files, self._systemctl, lines, follow=follow)
+
+    def open_log(
+        self, name: str, *, lines: int | None = 100, since: float = 0.0, cursor: str | None = None
+    ) -> LogReader:
+        """The reader of the log; see `KeepsLogs`."""
+        files = self._files(name)
+        if not os.path.lexists(files.path):
+            raise self._not_registered(files)
+        return open_unit_log(files, self._systemctl, lines, since, cursor)
 
     def install(self, spec: ServiceSpec, *, force: bool = False) -> None:
         """Write the units of `spec`, make systemd read them, and enable it for boot if it asks for that.

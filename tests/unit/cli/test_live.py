@@ -62,8 +62,7 @@ def terminal(root: Path, *words: str, **more: str) -> Iterator[pexpect.spawn[str
 def code_of(child: pexpect.spawn[str]) -> int:
     child.expect(pexpect.EOF)
     child.wait()
-    code: int = child.exitstatus if child.signalstatus is None else 128 + child.signalstatus
-    return code
+    return 128 + child.signalstatus if child.signalstatus is not None else int(child.exitstatus or 0)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -85,7 +84,7 @@ def test_interrupted_it_gives_the_terminal_back(root: Path) -> None:
         child.sendintr()
         child.expect_exact(LEFT)
         child.expect(pexpect.EOF)
-        assert "Traceback" not in child.before
+        assert "Traceback" not in str(child.before)
         child.wait()
         assert child.exitstatus == 130
 
@@ -113,9 +112,9 @@ def test_it_follows_the_size_at_once(root: Path) -> None:
 def test_stopped_it_gives_the_screen_to_the_shell_and_takes_it_again(root: Path) -> None:
     with terminal(root, "status", "--watch", "--interval", "600") as child:
         child.expect("○ down")
-        os.kill(child.pid, signal.SIGTSTP)
+        child.kill(signal.SIGTSTP)
         child.expect_exact(LEFT)
-        os.kill(child.pid, signal.SIGCONT)
+        child.kill(signal.SIGCONT)
         child.expect_exact(ENTERED)
         child.expect("○ down")
         child.send("q")
@@ -130,7 +129,7 @@ def test_without_colours_there_are_none(root: Path, more: dict[str, str], words:
         child.expect("✕ down")
         child.send("q")
         child.expect(pexpect.EOF)
-        assert not re.search(r"\x1b\[[0-9;]*m", child.before)
+        assert not re.search(r"\x1b\[[0-9;]*m", str(child.before))
 
 
 def test_on_a_terminal_there_are_colours(root: Path) -> None:
