@@ -19,6 +19,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.changes import InstallationChanges
 from hermes_cli.faces.overview import Meter, Overview, overview, unreadable
 from hermes_cli.faces.printable import plain
 from hermes_cli.faces.verbs import Operator, Verb, Verbs
@@ -30,7 +31,7 @@ from .installation import Installation, installation
 from .screens.overview import OverviewScreen
 
 INTERVAL = 1.0
-"""Seconds between two looks at everything."""
+"""Seconds between two looks at everything, where nothing told of a change before."""
 
 EXIT_USAGE = 2
 EXIT_TERMINATED = 143
@@ -71,7 +72,7 @@ class HermesApp(App[None]):
         self.installation = asked or installation(root_home())
         self._profile = profile
         self._interval = interval
-        self._look_now = asyncio.Event()
+        self._changes: InstallationChanges | None = None
         self._meter = Meter()
         self.verbs = Verbs(self._operator, self._say_verbs)
         themes.prepare(self)
@@ -112,9 +113,15 @@ class HermesApp(App[None]):
         """Say something on every screen, until something else is said."""
         self.said = (text, bad)
 
+    def hush(self) -> None:
+        """Let go of good news that was said: it is about what the reader has left."""
+        if not self.said[1] and not self.verbs.going:
+            self.tell("")
+
     def look_now(self) -> None:
         """Look at everything at once, and not only when it is time."""
-        self._look_now.set()
+        if self._changes is not None:
+            self._changes.wake()
 
     @work(group="verbs")
     async def _do_verb(self, verb: Verb, profile: str) -> None:
@@ -148,18 +155,21 @@ class HermesApp(App[None]):
     @work(group="status", exclusive=True)
     async def _watch_status(self) -> None:
         """Look, show, wait: the looking is in a thread, so keys answer whatever it meets."""
-        while True:
-            self._look_now.clear()
-            try:
-                report = await in_thread(self.installation.look)
-            except Exception as error:
-                # The face stays up and says it; the next look may succeed.
-                self.latest = unreadable(error, self.latest)
-            else:
-                self._show(report)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval):
-                    await self._look_now.wait()
+        with contextlib.closing(InstallationChanges(self.installation.root)) as changes:
+            self._changes = changes
+            while True:
+                try:
+                    report = await in_thread(lambda: self._look(changes))
+                except Exception as error:
+                    # The face stays up and says it; the next look may succeed.
+                    self.latest = unreadable(error, self.latest)
+                else:
+                    self._show(report)
+                await changes.next(self._interval)
+
+    def _look(self, changes: InstallationChanges) -> StatusReport:
+        changes.arm()
+        return self.installation.look()
 
     def _show(self, report: StatusReport) -> None:
         self.managed = report.supervisor != "none"

@@ -95,4 +95,5 @@ class InnerScreen(HermesScreen):
         return self._profile
 
     def action_back(self) -> None:
+        hermes(self).hush()
         self.dismiss()

@@ -31,10 +31,10 @@ class RunScreen(InnerScreen):
     """Shows all its events from the first, as far as they are kept."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "decide", "allow, deny"),
+        Binding("a", "decide", "allow"),
         Binding("k", "cancel", "cancel"),
-        Binding("t", "retry", "try again"),
-        Binding("c", "session", "conversation"),
+        Binding("t", "retry", "again"),
+        Binding("c", "session", "chat"),
     ]
 
     def __init__(self, installation: Installation, profile: str, run_id: str) -> None:
