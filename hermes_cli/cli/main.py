@@ -30,6 +30,7 @@ COMMANDS = {
     "dashboard": Lazy("dashboard:dashboard", "Serve the web page that shows every gateway."),
     "doctor": Lazy("doctor:doctor", "Find what is wrong with this installation, and mend it."),
     "down": Lazy("container:down", "Stop the Hermes container on this host; its volume stays."),
+    "events": Lazy("events:events", "Show what supervision did: starts, crashes, parkings."),
     "gateway": Lazy("gateway:gateway", "Start, stop, follow and list gateways."),
     "logs": Lazy("logs:logs", "Print the logs of all gateways as one, and follow them."),
     "main": Lazy("watch:main", "Print a summary, then each supervision event in plain words."),

@@ -17,6 +17,9 @@ import sys
 from datetime import datetime
 from typing import Any
 
+_OPEN = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _OPEN |= getattr(os, _flag, 0)  # not every system has them all
 _CHUNK = 1 << 16
 _LONGEST_LINE = 1 << 16
 """Bytes after which a line without an end is given up."""
@@ -58,9 +61,8 @@ class EventLog:
         self._descriptor, self._partial = -1, b""
 
     def _open(self) -> bool:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            descriptor = os.open(self._path, flags)
+            descriptor = os.open(self._path, _OPEN)
         except OSError:
             return False
         found = os.fstat(descriptor)
@@ -82,7 +84,8 @@ class EventLog:
         if os.fstat(self._descriptor).st_size < self._offset:
             self._offset, self._partial = 0, b""
         lines: list[bytes] = []
-        while data := os.pread(self._descriptor, _CHUNK, self._offset):
+        os.lseek(self._descriptor, self._offset, os.SEEK_SET)
+        while data := os.read(self._descriptor, _CHUNK):
             self._offset += len(data)
             *complete, self._partial = (self._partial + data).split(b"\n")
             lines += complete
@@ -122,10 +125,17 @@ class Watch:
 def in_words(line: bytes) -> str | None:
     """One event as a sentence with its local time, or None for a line that is not one."""
     try:
-        event = json.loads(line)
+        return words_of(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
+
+
+def words_of(event: dict[str, Any]) -> str | None:
+    """The members of an event as a sentence: the words of `hermes events`, too."""
+    try:
         when = datetime.fromisoformat(event["ts"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         text = f"{when}  {event['profile']}: {_sentence(event)}"
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 

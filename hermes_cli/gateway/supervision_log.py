@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -20,10 +20,10 @@ ROTATE_AT = 1 << 20
 """Bytes after which the file becomes `supervision.jsonl.1`; the older one goes."""
 _LONGEST_LINE = 4096
 """Bytes of one line, so that an append stays one write."""
-
-
 _RELOOK = 5.0
 """Seconds until a follower looks again without having been woken."""
+_LOOKS = 5
+"""Tries to find both files as one rotation left them. They are a megabyte apart: the second succeeds."""
 
 
 class SupervisionEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -69,36 +69,86 @@ def record_event(
 
 def read_events(root: Path | None = None, follow: bool = False) -> Iterator[SupervisionEvent]:
     """The events on file, oldest first, then with `follow` those to come. Torn lines are left out."""
-    path = Home.of(root=root).supervision_log
     if follow:
-        yield from _followed(path)
-        return
-    for name in (path.with_name(path.name + ".1"), path):
-        try:
-            descriptor = os.open(name, os.O_RDONLY | NOFOLLOW | CLOEXEC | NONBLOCK | BINARY)
-        except OSError:
-            continue
-        with os.fdopen(descriptor, "rb") as file, contextlib.suppress(OSError):
-            yield from _decoded(file)
+        with EventFollower(root) as follower:
+            yield from follower.past()
+            yield from follower.coming()
+    path = Home.of(root=root).supervision_log
+    for _ in range(_LOOKS):
+        older, inode = _lines(_rotated(path))
+        newer, _ = _lines(path)
+        if _inode(_rotated(path)) == inode:
+            break  # else the log was rotated in between, and what was the newer is the older now
+    yield from _decoded([*older, *newer])
 
 
-def _followed(path: Path) -> Iterator[SupervisionEvent]:
-    from hermes_cli.service_manager.watch import GROWN, Watch
+class EventFollower:
+    """The events on file and then those to come: each once, whatever happens to the log meanwhile."""
 
-    from .event_printer import EventLog
+    def __init__(self, root: Path | None = None) -> None:
+        from .event_printer import EventLog
 
-    log = EventLog(os.fspath(path))
-    with Watch(path.parent, GROWN) as watch:
-        try:
+        self._path = Home.of(root=root).supervision_log
+        self._log = EventLog(os.fspath(self._path))
+
+    def past(self) -> list[SupervisionEvent]:
+        """What is there now, oldest first. To be called once, and before `coming`."""
+        from .event_printer import EventLog
+
+        older: list[bytes] = []
+        newer: list[bytes] = []
+        for _ in range(_LOOKS):
+            self._log.close()
+            self._log = EventLog(os.fspath(self._path))
+            older, inode = _lines(_rotated(self._path))
+            newer = self._log.read()
+            if _inode(_rotated(self._path)) == inode:
+                break
+        return list(_decoded([*older, *newer]))
+
+    def coming(self) -> Iterator[SupervisionEvent]:
+        """What is written from then on; waits for it."""
+        from hermes_cli.service_manager.watch import GROWN, Watch
+
+        with Watch(self._path.parent, GROWN) as watch:
             while True:
                 watch.arm()
-                yield from _decoded(log.read())
+                yield from _decoded(self._log.read())
                 watch.wait(_RELOOK)
-        finally:
-            log.close()
+
+    def close(self) -> None:
+        self._log.close()
+
+    def __enter__(self) -> EventFollower:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def _decoded(lines: Iterator[bytes] | list[bytes]) -> Iterator[SupervisionEvent]:
+def _lines(path: Path) -> tuple[list[bytes], int]:
+    """The lines of a file and its inode; none and 0 where it cannot be read, or is a link."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | NOFOLLOW | CLOEXEC | NONBLOCK | BINARY)
+    except OSError:
+        return [], 0
+    with os.fdopen(descriptor, "rb") as file, contextlib.suppress(OSError):
+        return file.read(2 * ROTATE_AT).split(b"\n"), os.fstat(descriptor).st_ino
+    return [], 0
+
+
+def _rotated(path: Path) -> Path:
+    return path.with_name(path.name + ".1")
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return 0
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[SupervisionEvent]:
     decoder = msgspec.json.Decoder(SupervisionEvent)
     for line in lines:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
@@ -131,4 +181,4 @@ def _rotate(path: Path, descriptor: int) -> None:
         return
     with contextlib.suppress(OSError):
         if path.lstat().st_ino == os.fstat(descriptor).st_ino:
-            path.replace(path.with_name(path.name + ".1"))
+            path.replace(_rotated(path))
