@@ -234,7 +234,8 @@ def _all(place: Place, story: Timeline) -> Html:
 
 
 def _log_link(place: Place, moment: Moment) -> Html:
-    label = f"Show the log of {moment.profile} around {_clock(moment)}"
+    # The words that are seen come first: who speaks to the page says them (WCAG 2.5.3).
+    label = f"Show its log, of {moment.profile} around {_clock(moment)}"
     return el("a", "Show its log", href=_log(place, moment), aria_label=label)
 
 
