@@ -22,6 +22,7 @@ from hermes_cli.faces.verbs import Verbs
 from hermes_cli.gateway.levels import manager_or_none
 from hermes_cli.gateway.lifecycle import Lifecycle
 from hermes_cli.home import Home
+from hermes_cli.service_manager.types import ServiceManager
 from hermes_cli.status import StatusReport, collect
 
 from .assets import Assets
@@ -46,8 +47,15 @@ _NO_COOKIE = "this machine"
 class Dashboard:
     """One dashboard's state, and what every route asks it."""
 
-    def __init__(self, settings: Settings, look: Callable[[], StatusReport] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        look: Callable[[], StatusReport] | None = None,
+        manager: Callable[[], ServiceManager | None] = manager_or_none,
+    ) -> None:
+        """`look` and `manager` may take their time: they are called in threads."""
         self.settings = settings
+        self.manager = manager
         self.look = look or (lambda: collect(settings.root))
         self.board = Board(
             self.look,
@@ -60,7 +68,7 @@ class Dashboard:
         self.forms = Forms(lambda: self.sessions.key)
         self.attempts = Attempts()
         self.assets = Assets()
-        self.verbs = Verbs(lambda: Lifecycle(manager_or_none(), settings.root), self.board.look_again)
+        self.verbs = Verbs(lambda: Lifecycle(manager(), settings.root), self.board.look_again)
         self._pace = Window(FORMS, FORMS_WINDOW)
 
     def close(self) -> None:

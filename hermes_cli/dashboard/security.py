@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -25,17 +26,23 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
+SEND_DEADLINE = 30.0
+"""Seconds for a peer to take what was sent before: as long as it has for a whole request."""
+
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
     """Puts the security headers on, takes the proxy's path off, and turns strangers' host names away.
 
+    It also cuts whoever does not take its answer.
+
     Without credentials the loopback address is the only door, and a page elsewhere can walk through
     it by pointing its own name at 127.0.0.1 (DNS rebinding): then only local names are answered.
     """
 
     def __init__(self, app: ASGIApp, *, root_path: str, local_only: bool, host: str) -> None:
+        """`root_path` has no slash at its end; `local_only`: answer to `host` and loopback's names alone."""
         self._app = app
         self._root_path = root_path
         self._names = _LOOPBACK_NAMES | {host.lower()} if local_only else None
@@ -51,7 +58,12 @@ class Guard:
                 for name, value in HEADERS.items():
                     headers[name] = value
                 headers.setdefault("cache-control", "no-store")
-            await send(message)
+            try:
+                async with asyncio.timeout(SEND_DEADLINE):
+                    await send(message)
+            except TimeoutError:
+                # Nobody reads: its connection, and what it held here, go.
+                scope["state"]["abort"]()
 
         if self._names is not None and host_name(Headers(scope=scope).get("host", "")) not in self._names:
             refusal = PlainTextResponse(

@@ -81,7 +81,7 @@ def _empty(window: str) -> Html:
 
 
 def _lanes(place: Place, story: Timeline) -> Html:
-    """For the eye and the mouse. What it says stands in the list as well, for those who listen to the page."""
+    """For the eye and the mouse; what it says stands in the list as well, for those who listen."""
     return el(
         "div",
         el(

@@ -13,7 +13,6 @@ from hermes_cli.dashboard.pages.profile_delete import delete_page
 from hermes_cli.faces.overview import Row
 from hermes_cli.faces.printable import plain
 from hermes_cli.faces.verbs import BusyError, Verb, VerbError
-from hermes_cli.gateway.levels import manager_or_none
 from hermes_cli.gateway.lifecycle import Lifecycle
 from hermes_cli.home import Home
 from hermes_cli.service_manager.names import DEFAULT_PROFILE
@@ -65,7 +64,7 @@ class _Profiles:
         def work() -> str:
             from hermes_cli.profiles import create_profile
 
-            manager = manager_or_none()
+            manager = dashboard.manager()
             made = create_profile(name, manager=manager, root=dashboard.settings.root)
             if not start:
                 return f"{name} has been created, with port {made.port}"
@@ -95,7 +94,7 @@ class _Profiles:
         def work() -> str:
             from hermes_cli.profiles import delete_profile
 
-            delete_profile(name, manager=manager_or_none(), root=home.root)
+            delete_profile(name, manager=dashboard.manager(), root=home.root)
             return f"{name} is gone"
 
         try:
