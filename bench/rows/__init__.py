@@ -7,7 +7,20 @@ from collections.abc import Callable, Iterable
 from bench.context import Bench
 from bench.model import Row
 
-from . import commands, gateway, image, library, memory, processes, reconcile, runs, start, stop, supervisor
+from . import (
+    commands,
+    gateway,
+    image,
+    interface,
+    library,
+    memory,
+    processes,
+    reconcile,
+    runs,
+    start,
+    stop,
+    supervisor,
+)
 
 Subject = Callable[[Bench], Iterable[Row]]
 
@@ -16,6 +29,7 @@ SUBJECTS: dict[str, Subject] = {
     "start": start.rows,
     "stop": stop.rows,
     "commands": commands.rows,
+    "interface": interface.rows,
     "gateway": gateway.rows,
     "supervisor": supervisor.rows,
     "library": library.rows,

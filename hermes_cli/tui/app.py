@@ -105,9 +105,12 @@ class HermesApp(App[None]):
         """Have `verb` done on the gateway of `profile`; how it went is said."""
         self._do_verb(verb, profile)
 
-    def order(self, going: str, work: Callable[[], str]) -> None:
-        """Do `work` in a thread; say `going …` meanwhile, then the sentence that it returns or raises."""
-        self._order(going, work)
+    def order(self, going: str, work: Callable[[], str], done: Callable[[], None] = lambda: None) -> None:
+        """Do `work` in a thread; say `going …` meanwhile, then the sentence that it returns or raises.
+
+        `done` is called afterwards, whatever came of it.
+        """
+        self._order(going, work, done)
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Say something on every screen, until something else is said."""
@@ -129,15 +132,16 @@ class HermesApp(App[None]):
         self.look_now()
 
     @work(group="orders")
-    async def _order(self, going: str, work: Callable[[], str]) -> None:
+    async def _order(self, going: str, work: Callable[[], str], done: Callable[[], None]) -> None:
         self.tell(f"◐ {going} …")
         try:
-            done = await in_thread(work)
+            said = await in_thread(work)
         except Exception as error:
             # The face stays up whatever an order meets; the sentence says what it was.
             self.tell(f"✕ {plain(str(error), 600) or type(error).__name__}", bad=True)
         else:
-            self.tell(f"● {done}" if done else "")
+            self.tell(f"● {said}")
+        done()
         self.look_now()
 
     def _operator(self) -> Operator:

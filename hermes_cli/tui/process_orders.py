@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ class ProcessOrders:
     command: str
     """As it is shown, safe to show."""
     done: Callable[[], None]
-    """Called in the event loop when something was done, or failed."""
+    """Called when something was done, or failed."""
 
     def ask_for_line(self) -> None:
         """Ask for a line, and write it and Enter to the process."""
@@ -90,16 +88,7 @@ class ProcessOrders:
         self._order(f"killing {self.process_id}", work)
 
     def _order(self, going: str, work: Callable[[ProcessClient], str]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def asked() -> str:
-            try:
-                return work(self.app.installation.client(self.profile).processes)
-            finally:
-                with contextlib.suppress(RuntimeError):  # the face has been left meanwhile
-                    loop.call_soon_threadsafe(self.done)
-
-        self.app.order(going, asked)
+        self.app.order(going, lambda: work(self.app.installation.client(self.profile).processes), self.done)
 
     async def _attach(self) -> None:
         from hermes_cli.faces.attach import spec_of_running

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,7 +35,7 @@ class RunOrders:
     profile: str
     run_id: str
     done: Callable[[], None]
-    """Called in the event loop when something was done, or failed."""
+    """Called when something was done, or failed."""
 
     def decide(self) -> None:
         """Show what the run waits for, and ask whether it may."""
@@ -56,15 +54,19 @@ class RunOrders:
         self.app.push_screen(question, lambda answer: self.cancel() if answer == "y" else None)
 
     def retry(self, then: Callable[[str], None]) -> None:
-        """Start a new run of the same request; `then` gets its id, in the event loop."""
-        loop = asyncio.get_running_loop()
+        """Start a new run of the same request; `then` gets its id."""
+        begun: list[str] = []
 
-        def work(client: RunClient) -> str:
-            started = client.retry(self.run_id)
-            loop.call_soon_threadsafe(then, started.run_id)
-            return f"tried again as {started.run_id}"
+        def work() -> str:
+            begun.append(self._client().retry(self.run_id).run_id)
+            return f"tried again as {begun[0]}"
 
-        self._order(f"trying {self.run_id} again", work)
+        def done() -> None:
+            self.done()
+            if begun:
+                then(begun[0])
+
+        self.app.order(f"trying {self.run_id} again", work, done)
 
     async def _ask_to_allow(self) -> None:
         from .screens.question import Answer, QuestionScreen
@@ -95,16 +97,7 @@ class RunOrders:
         return self.app.installation.client(self.profile).runs
 
     def _order(self, going: str, work: Callable[[RunClient], str]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def asked() -> str:
-            try:
-                return work(self._client())
-            finally:
-                with contextlib.suppress(RuntimeError):  # the face has been left meanwhile
-                    loop.call_soon_threadsafe(self.done)
-
-        self.app.order(going, asked)
+        self.app.order(going, lambda: work(self._client()), self.done)
 
 
 def pending_approval(client: RunClient, run_id: str) -> Approval | None:

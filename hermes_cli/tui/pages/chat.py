@@ -80,7 +80,7 @@ class ChatPage(ListPage[list[SessionView]]):
             gone = self.installation.client(self.profile).runs.delete_session(session_id)
             return f"{session_id} is gone, with {gone.runs} runs"
 
-        hermes(self).order(f"deleting {session_id}", self.then_look(work))
+        hermes(self).order(f"deleting {session_id}", work, self.look_now)
 
 
 def _record(session: SessionView, now: float) -> Record:

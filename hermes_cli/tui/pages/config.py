@@ -97,4 +97,4 @@ class ConfigPage(ListPage[Inspection]):
                 set_value(home, key, value)
             return f"{key} is {plain(str(value), 200)} now; a running gateway reads it when it restarts (r)"
 
-        hermes(self).order(f"setting {key}", self.then_look(work))
+        hermes(self).order(f"setting {key}", work, self.look_now)

@@ -82,7 +82,7 @@ class DoctorPage(ListPage[DoctorReport]):
             mended = sum(finding.fixed for finding in report.findings)
             return f"{mended} of what was found is mended"
 
-        hermes(self).order("mending", self.then_look(work))
+        hermes(self).order("mending", work, self.look_now)
 
 
 def _record(key: str, finding: Finding) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from textual import work
@@ -91,19 +91,6 @@ class ListPage(Page, Generic[AnswerT]):
     def look_now(self) -> None:
         """Look again at once."""
         self._look_now.set()
-
-    def then_look(self, work: Callable[[], str]) -> Callable[[], str]:
-        """`work`, for an order, and a look at what came of it."""
-        loop = asyncio.get_running_loop()
-
-        def done() -> str:
-            try:
-                return work()
-            finally:
-                with contextlib.suppress(RuntimeError):  # the face has been left meanwhile
-                    loop.call_soon_threadsafe(self.look_now)
-
-        return done
 
     def on_data_table_row_highlighted(self, _event: DataTable.RowHighlighted) -> None:
         self._show_note()
