@@ -65,9 +65,9 @@ def make_app(runtime: Runtime) -> ASGIApp:
         if runtime.draining:
             return problem_response("draining", "this gateway is shutting down")
         # A browser that comes back asks for the address that it began with: what it has seen is in the header.
-        given = request.headers.get("last-event-id") or request.query_params.get("cursor") or "0"
+        given = (request.query_params.get("cursor"), request.headers.get("last-event-id"))
         try:
-            cursor = whole("cursor", given)
+            cursor = [0, *(whole("cursor", text) for text in given if text is not None)][-1]
         except MalformedRequestError as error:
             return problem_response("bad_request", f"{error}: the id of the last event seen")
         return StreamingResponse(runtime.journal.stream(cursor), media_type="text/event-stream")

@@ -82,8 +82,10 @@ async def log(service: ProcessService, request: Request) -> Response:
 async def output(service: ProcessService, request: Request) -> Answer:
     given = _id(request)
     place = await _place(service, request)
-    resumed = request.headers.get("last-event-id")
-    cursor = _byte("Last-Event-ID", resumed) if resumed else _cursor(request) or 0
+    cursor, resumed = _cursor(request) or 0, request.headers.get("last-event-id")
+    if resumed is not None:
+        cursor = _byte("Last-Event-ID", resumed)
+    wait = seconds(request, "wait") or 0.0
     listener = await place.listen(given)
     streamed = "text/event-stream" in request.headers.get("accept", "")
     if streamed:
@@ -94,7 +96,6 @@ async def output(service: ProcessService, request: Request) -> Answer:
             refused.pop_all()
         frames = output_frames(service, place, given, cursor, listener)
         return _Closing(EventStream(frames, when_gone=listener.abandon), listener)
-    wait = seconds(request, "wait") or 0.0
     with listener, _noticing_the_end(request, listener):
         return _json(await next_page(service, place, given, cursor, wait, listener))
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from hermes_cli.runs.types import RunStatus
+
 from .openapi_parts import EVENT_STREAM, JSON, SECONDS, TEXT, Part, Verb, header, limit, placeholder, query
 from .run_routes import PATHS
 from .run_stream import MOST_EVENTS
+
+_STATUS = "|".join(get_args(RunStatus))
 
 _OF_ALL = ("400", "404", "409", "503")
 _BEGINNING = (*_OF_ALL, "422", "429")
@@ -26,7 +32,11 @@ _VERBS = {
         refusals=_OF_ALL,
         parameters=(
             query("session_id", "Those of this session", TEXT),
-            query("status", "Those with one of these statuses, separated by commas", TEXT),
+            query(
+                "status",
+                "Those with one of these statuses, separated by commas",
+                {**TEXT, "pattern": f"^({_STATUS})?(,({_STATUS})?)*$"},
+            ),
             _BEFORE,
             limit("How many", 100),
         ),
