@@ -68,7 +68,7 @@ class HermesApp(App[None]):
         self, asked: Installation | None = None, profile: str | None = None, *, interval: float = INTERVAL
     ) -> None:
         """`profile` is chosen first."""
-        super().__init__()
+        super().__init__(ansi_color=themes.ansi_alone())
         self.installation = asked or installation(root_home())
         self._profile = profile
         self._interval = interval

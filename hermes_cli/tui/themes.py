@@ -16,6 +16,11 @@ _FULL = ("truecolor", "256")
 """What rich calls terminals whose colours are enough for a theme."""
 
 
+def ansi_alone() -> bool | None:
+    """What to tell Textual before it decides what no colours (no-color.org) mean: none at all, not greys."""
+    return True if "NO_COLOR" in os.environ else None
+
+
 def prepare(app: HermesApp) -> None:
     """Choose the theme to begin with: the one asked for, else one that the terminal can show.
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pexpect
 import pytest
 
+from hermes_cli.gateway.process_api import StartBody
 from hermes_cli.home import Home
+from hermes_cli.processes.registry import Registry
+from hermes_cli.tui.installation import PATIENCE
+from tests.integration.gateway.harness import Gateway, Yard
 
 DEADLINE = 20
 ALTERNATE_SCREEN_OFF = "\x1b[?1049l"
@@ -39,10 +45,19 @@ def terminal(home: Path) -> Iterator[pexpect.spawn[str]]:
     spawned.close(force=True)
 
 
-def _open(home: Path, *arguments: str, size: tuple[int, int] = (24, 80)) -> pexpect.spawn[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HERMES_")}
+def _open(
+    home: Path,
+    *arguments: str,
+    size: tuple[int, int] = (24, 80),
+    sign: str = "8702",
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> pexpect.spawn[str]:
+    """On a terminal of its own; `sign` is on the screen then."""
+    left_out = ("HERMES_", "NO_COLOR", "COLORTERM")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     # HOME as for a user without one: nothing may be cached there.
     environment = {**kept, "HERMES_HOME": str(home), "HOME": "/nonexistent", "TERM": "xterm-256color"}
+    environment |= variables
     environment |= {
         "COLUMNS": "80",
         "LINES": "24",
@@ -55,7 +70,7 @@ def _open(home: Path, *arguments: str, size: tuple[int, int] = (24, 80)) -> pexp
         encoding="utf-8",
         timeout=DEADLINE,
     )
-    spawned.expect("8702")
+    spawned.expect_exact(sign)
     return spawned
 
 
@@ -139,3 +154,137 @@ def test_it_writes_nothing_into_the_home(home: Path) -> None:
     assert _end(terminal)[0] == 0
     assert sorted(path for path in home.rglob("*")) == before
     assert all(path.stat().st_mtime < began for path in before)
+
+
+def _painted(terminal: pexpect.spawn[str]) -> str:
+    """All that it has sent until its end."""
+    seen = str(terminal.before) + str(terminal.after)
+    terminal.send("q")
+    return seen + _end(terminal)[2]
+
+
+def _colours(painted: str) -> set[str]:
+    """The parameters of SGR that are colours, by their kind: `16`, `256`, `rgb`."""
+    found = set()
+    for parameters in re.findall(r"\x1b\[([\d;]*)m", painted):
+        numbers = [int(number or 0) for number in parameters.split(";")]
+        for number, following in zip(numbers, [*numbers[1:], 0], strict=True):
+            if number in (38, 48):
+                found.add("rgb" if following == 2 else "256")
+                break
+            if 30 <= number <= 37 or 40 <= number <= 47 or 90 <= number <= 107:
+                found.add("16")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("variables", "allowed"),
+    [
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, {"rgb", "16"}),
+        ({"TERM": "xterm-256color"}, {"256", "16"}),
+        ({"TERM": "linux"}, {"16"}),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, set()),
+        ({"TERM": "vt220", "NO_COLOR": "1"}, set()),
+    ],
+    ids=["truecolor", "256", "16", "no colour", "monochrome"],
+)
+def test_it_sends_no_colours_that_the_terminal_or_its_user_does_not_take(
+    home: Path, variables: Mapping[str, str], allowed: set[str]
+) -> None:
+    terminal = _open(home, variables=variables)
+    painted = _painted(terminal)
+    assert _colours(painted) <= allowed
+    assert bool(_colours(painted)) == bool(allowed)
+    assert re.search(r"\x1b\[(?:\d+;)*7[;m]", painted) or allowed, (
+        "what is chosen has to be told by reversing"
+    )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "terminal"])
+def test_the_theme_is_the_one_that_was_asked_for_and_t_changes_it(home: Path, theme: str) -> None:
+    terminal = _open(home, variables={"COLORTERM": "truecolor", "HERMES_THEME": theme})
+    terminal.send("t")
+    following = {"dark": "light", "light": "the terminal's own", "terminal": "dark"}[theme]
+    terminal.expect_exact(f"the theme is {following}")
+    assert _colours(_painted(terminal)) & {"rgb", "16"}
+
+
+def test_the_mouse_opens_pages(terminal: pexpect.spawn[str]) -> None:
+    terminal.send("\x1b[B\r")
+    terminal.expect_exact("Config")
+    column, row = 42, 2  # where the tab is
+    terminal.send(f"\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m")
+    terminal.expect_exact("gateway.drain_timeout")
+
+
+class TestOnAGateway:
+    """A process of a real gateway is given the real terminal."""
+
+    @pytest.fixture
+    def gateway(self, yard: Yard) -> Iterator[Gateway]:
+        home = yard.profile("coder")
+        yield yard.start(home).ready()
+        Registry(home.processes).kill_all(grace=0.2)
+
+    @pytest.fixture
+    def shell(self, gateway: Gateway) -> str:
+        asked = StartBody(argv=["sh"], pty=True, env={"PS1": "shell> "})
+        return gateway.client.processes.start(asked).session_id
+
+    @pytest.fixture
+    def terminal(self, yard: Yard, shell: str) -> Iterator[pexpect.spawn[str]]:
+        spawned = _open(yard.root, "-p", "coder", "--tui", size=(31, 87), sign="● ready")
+        spawned.send("2")
+        spawned.expect_exact(shell)
+        spawned.send("a")
+        spawned.expect_exact("attached to")
+        spawned.expect_exact("shell> ")
+        yield spawned
+        spawned.close(force=True)
+
+    def test_it_has_the_terminal_and_gives_it_back(self, terminal: pexpect.spawn[str], shell: str) -> None:
+        terminal.sendline("stty size")
+        terminal.expect_exact("31 87")
+        terminal.setwinsize(40, 121)
+        terminal.sendline("sleep 0.2; stty size")
+        terminal.expect_exact("40 121")
+        terminal.send("\x1d")
+        terminal.expect_exact(f"detached from {shell}")
+        terminal.expect_exact("directory")  # a column that only a wide terminal has
+        terminal.send("a")
+        terminal.expect_exact("attached to")
+        terminal.expect_exact("shell> ")
+        terminal.sendline("exit 3")
+        terminal.expect_exact("exited 3")
+        terminal.send("q")
+        code, _, rest = _end(terminal)
+        assert code == 0
+        assert ALTERNATE_SCREEN_OFF in rest
+        assert CURSOR_ON in rest
+
+    def test_sigterm_while_attached_ends_it_and_leaves_the_process(
+        self, terminal: pexpect.spawn[str], gateway: Gateway, shell: str
+    ) -> None:
+        terminal.kill(signal.SIGTERM)
+        assert _end(terminal)[0] == 143
+        assert gateway.client.processes.poll(shell).status == "running"
+
+    def test_sigterm_after_it_ends_the_interface_too(self, terminal: pexpect.spawn[str]) -> None:
+        terminal.send("\x1d")
+        terminal.expect_exact("detached from")
+        terminal.kill(signal.SIGTERM)
+        assert _end(terminal)[0] == 143
+
+    def test_leaving_waits_for_no_gateway(self, terminal: pexpect.spawn[str], gateway: Gateway) -> None:
+        terminal.send("\x1d")
+        terminal.expect_exact("detached from")
+        gateway.kill(signal.SIGSTOP)
+        try:
+            terminal.send("\r")
+            terminal.expect_exact("does not answer in time")
+            began = time.monotonic()
+            terminal.send("q")
+            assert _end(terminal)[0] == 0
+            assert time.monotonic() - began < PATIENCE
+        finally:
+            gateway.kill(signal.SIGCONT)
