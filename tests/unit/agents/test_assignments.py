@@ -59,7 +59,7 @@ def test_every_placeholder_has_its_value() -> None:
     )
 
 
-@given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), min_size=1))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_no_value_makes_another_argument_or_is_looked_at_for_placeholders(text: str) -> None:
     argv = split("agent {message} --log {session_log} {attachments} end")
     task = assigned(text, session_log=text, attachments=(text,))

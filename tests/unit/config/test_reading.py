@@ -324,7 +324,8 @@ def test_the_settings_of_agents_and_runs_are_read(home: Home) -> None:
     )
     config = load_config(home, {})
     assert (config.agent.kind, config.agent.command) == ("command", "my-agent --json '{model}'")
-    assert (config.agent.named_inputs, config.agent.model) == ({"toolsets", "attachments"}, "sonnet-4.5")
+    assert config.agent.named_inputs == {"toolsets", "attachments"}
+    assert config.agent.model == "sonnet-4.5"
     assert (config.agent.message, config.agent.workspace) == ("stdin", "")
     assert (config.runs.concurrency, config.runs.on_conflict, config.runs.deadline) == (2, "queue", 3600.0)
     assert (config.runs.keep_events_days, config.runs.keep_runs_days) == (0.5, 90.0)
