@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from hermes_cli.config import KEYS, ConfigError, Inspection, inspect_config
-from hermes_cli.home import Home
 
 from .context import Context, json_option, pass_context, print_json, print_table
 from .exits import EXIT_CONFIG
@@ -86,17 +85,17 @@ def path(context: Context, as_json: bool) -> None:
 @pass_context
 def check(context: Context, as_json: bool) -> None:
     """Say everything that is wrong or odd in config.yaml and .env. Exit code 78 if something is wrong."""
+    from hermes_cli.faces.config_file import check_file
+
     home = context.existing_home()
-    found = inspect_config(home)
+    found = check_file(home)
     errors = [str(error) for error in found.errors]
-    errors += _shared_port(home, found)
-    warnings = found.warnings + _secrets(home, found)
+    warnings = found.warnings
     if as_json:
         print_json(
             {
                 "path": str(home.config),
-                "errors": [_as_json(error) for error in found.errors]
-                + [{"message": message} for message in errors[len(found.errors) :]],
+                "errors": [_as_json(error) for error in found.errors],
                 "warnings": warnings,
             }
         )
@@ -123,31 +122,6 @@ def _known(key: str) -> None:
 def _warn(found: Inspection) -> None:
     for warning in found.warnings:
         click.echo(f"hermes: warning: {warning}", err=True)
-
-
-def _shared_port(home: Home, found: Inspection) -> list[str]:
-    from hermes_cli.profiles import port_holder
-
-    port = found.port
-    holder = port_holder(port, besides=home.profile, root=home.root) if port is not None else None
-    return [f"{home.config}: gateway.port: {port} belongs to profile {holder!r} too"] if holder else []
-
-
-def _secrets(home: Home, found: Inspection) -> list[str]:
-    import stat
-
-    said = []
-    if found.token is None:
-        said.append(f"{home.env}: there is no HERMES_GATEWAY_TOKEN, so the gateway will refuse to start")
-    try:
-        mode = stat.S_IMODE(home.env.stat().st_mode)
-    except OSError:
-        return said
-    if mode & 0o077:
-        said.append(
-            f"{home.env}: others may read it (mode {mode:04o}); 'chmod 600 {home.env}' keeps its secrets"
-        )
-    return said
 
 
 def _as_json(error: ConfigError) -> dict[str, object]:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .completion import Known, complete_ids
 from .context import Context, json_option, pass_context, print_json
 from .exits import EXIT_FAILURE, EXIT_UNKNOWN_END
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from hermes_cli.processes.environments import Environment
 
 _LONGEST_LINE = 1 << 20
@@ -87,7 +90,7 @@ def print_answer(value: Any) -> None:
     print_json(answer(value))
 
 
-def complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+def complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The processes of the profile that begin with `incomplete`, the prefix `proc_` left out or not.
 
     Those of this machine: a key pressed for a completion opens no channel to a sandbox.
@@ -106,9 +109,7 @@ def complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) ->
         names = sorted(filter(is_id, os.listdir(home.processes)))  # noqa: PTH208 - names are all it takes
     except (OSError, ConfigError):
         return []
-    if incomplete and not PREFIX.startswith(incomplete[: len(PREFIX)]):
-        names = [name.removeprefix(PREFIX) for name in names]
-    return [name for name in names if name.startswith(incomplete)]
+    return complete_ids(map(Known, names), PREFIX, incomplete)
 
 
 def plain_line(text: str) -> str:

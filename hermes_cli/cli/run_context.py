@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .completion import PATIENCE, Known, complete_ids, impatient
 from .context import Context, json_option, pass_context, print_json
 from .exits import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TIME_OVER, EXIT_UNKNOWN_END
 from .process_context import plain_line
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from hermes_cli.gateway.run_api import Controlled, RunView
     from hermes_cli.gateway.run_client import RunClient
     from hermes_cli.home import Home
@@ -73,14 +76,22 @@ def session_argument(command: CommandT) -> CommandT:
     return click.argument("session_id", metavar="ID", shell_complete=complete_session)(command)
 
 
-def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The latest runs that begin with `incomplete`, the prefix `run_` left out or not."""
-    return _completed(ctx, incomplete, "run_", lambda client: [run.run_id for run in client.recent()])
+
+    def ask(client: RunClient) -> list[Known]:
+        return [Known(run.run_id, f"{run.status}: {run.message}") for run in client.recent()]
+
+    return complete_ids(_known(ctx, ask), "run_", incomplete)
 
 
-def complete_session(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+def complete_session(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """As `complete_run`, of sessions."""
-    return _completed(ctx, incomplete, "ses_", lambda client: [one.session_id for one in client.sessions()])
+
+    def ask(client: RunClient) -> list[Known]:
+        return [Known(one.session_id, one.title) for one in client.sessions()]
+
+    return complete_ids(_known(ctx, ask), "ses_", incomplete)
 
 
 def controlled(answer: Controlled, run_id: str, as_json: bool) -> int:
@@ -113,18 +124,15 @@ def exit_code_of(status: str, exit_code: int | None) -> int:
     return {"cancelled": EXIT_INTERRUPTED, "expired": EXIT_TIME_OVER}.get(status, EXIT_UNKNOWN_END)
 
 
-def _completed(
-    ctx: click.Context, incomplete: str, prefix: str, ask: Callable[[RunClient], list[str]]
-) -> list[str]:
+def _known(ctx: click.Context, ask: Callable[[RunClient], list[Known]]) -> list[Known]:
+    """What the gateway knows; nothing where it does not answer at once."""
     from hermes_cli.gateway.client import GatewayClient
     from hermes_cli.home import Home, HomeError
 
     profile = ctx.find_root().params.get("profile")
     try:
         home = Home.of(profile) if profile else Home.of()
-        names = ask(GatewayClient(home, timeout=1.0).runs)
-    except (HomeError, ValueError):
+        with impatient():
+            return ask(GatewayClient(home, timeout=PATIENCE).runs)
+    except (HomeError, ValueError, OSError):
         return []
-    if incomplete and not prefix.startswith(incomplete[: len(prefix)]):
-        names = [name.removeprefix(prefix) for name in names]
-    return [name for name in names if name.startswith(incomplete)]
