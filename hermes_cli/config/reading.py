@@ -97,15 +97,20 @@ def load_config(home: Home, environ: Mapping[str, str] | None = None) -> Config:
     return inspect_config(home, environ).config()
 
 
-def inspect_config(home: Home, environ: Mapping[str, str] | None = None) -> Inspection:
-    """Everything right and wrong with the configuration of `home`. Raises nothing that a file can cause."""
+def inspect_config(
+    home: Home, environ: Mapping[str, str] | None = None, *, text: str | None = None
+) -> Inspection:
+    """Everything right and wrong with the configuration of `home`. Raises nothing that a file can cause.
+
+    `text`: what is to be in config.yaml, to be looked at in the place of what is there.
+    """
     found = Inspection()
     environment = dict(os.environ if environ is None else environ)
     try:
         environment |= load_env(home.env)
     except ConfigError as error:
         found.errors.append(error)
-    written = _written(home, found)
+    written = _written(home, found, text)
     for name, key in KEYS.items():
         if name in written:
             found.values[name], found.sources[name] = written[name], "config.yaml"
@@ -140,10 +145,10 @@ def parse_text(text: str, path: Path) -> list[Entry]:
     return entries
 
 
-def _written(home: Home, found: Inspection) -> dict[str, str | int | float]:
-    """The valid settings of config.yaml; everything else goes into `found`."""
+def _written(home: Home, found: Inspection, text: str | None) -> dict[str, str | int | float]:
+    """The valid settings of config.yaml, or of `text`; everything else goes into `found`."""
     try:
-        entries = read_entries(home.config)
+        entries = read_entries(home.config) if text is None else parse_text(text, home.config)
     except ConfigError as error:
         found.errors.append(error)
         return {}

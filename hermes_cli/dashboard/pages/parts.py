@@ -11,6 +11,9 @@ from hermes_cli.faces.reach import OK, Reach
 
 from .shell import Place, csrf_field, document
 
+STARTABLE = ("stopped", "parked")
+"""Codes of a gateway that is down on purpose: starting it is what helps."""
+
 
 def profile_page(
     place: Place,
@@ -33,7 +36,7 @@ def profile_page(
             "article",
             _crumbs(place, profile, crumbs),
             el("h1", title),
-            reach_notice(reach),
+            reach_notice(place, profile, reach),
             el("p", id="said", role="status", class_="toast", hidden=True),
             *content,
             id="page",
@@ -44,12 +47,14 @@ def profile_page(
     )
 
 
-def reach_notice(reach: Reach) -> Html:
+def reach_notice(place: Place, profile: str, reach: Reach) -> Html:
     """Why the gateway cannot be reached and what to do; there, and hidden, where it can be."""
+    start = form(place, place.profile_url(profile, "start"), button("Start the gateway"), stay=True)
     return el(
         "div",
         el("p", MARKS["bad"] + " ", el("span", reach.sentence, data_f="sentence"), class_="tone"),
         el("p", el("span", reach.next_step, data_f="next_step"), class_="note"),
+        el("div", start, id="start", hidden=reach.code not in STARTABLE) if place.operator else None,
         id="reach",
         role="status",
         class_="notice",
@@ -125,8 +130,11 @@ def _row(columns: Sequence[str], cells: Sequence[Content]) -> Html:
     )
 
 
-def form(place: Place, action: str, *content: Content, class_: str | None = None) -> Html:
-    """A form that changes something; a script sends it without leaving the page."""
+def form(place: Place, action: str, *content: Content, class_: str | None = None, stay: bool = False) -> Html:
+    """A form that changes something; a script sends it without leaving the page.
+
+    `stay`: with a script, this page remains, wherever the form leads without one.
+    """
     return el(
         "form",
         csrf_field(place.csrf),
@@ -135,6 +143,7 @@ def form(place: Place, action: str, *content: Content, class_: str | None = None
         action=action,
         class_=class_,
         data_send=True,
+        data_stay=stay,
     )
 
 

@@ -35,6 +35,8 @@ function show(reach) {
   notice.dataset.reach = reach.state;
   notice.querySelector('[data-f="sentence"]').textContent = reach.sentence;
   notice.querySelector('[data-f="next_step"]').textContent = reach.next_step;
+  const start = document.getElementById("start");
+  if (start) start.hidden = reach.code !== "stopped" && reach.code !== "parked";
   if (reach.state === "refused") stream.close();
   if (well && failed) {
     location.reload();
@@ -131,7 +133,7 @@ document.addEventListener("submit", async (event) => {
     const answer = await sending;
     say(answer.text, "good");
     const target = new URL(answer.location, location.href);
-    if (target.pathname !== location.pathname) {
+    if (target.pathname !== location.pathname && form.dataset.stay === undefined) {
       location.assign(target);
       return;
     }
