@@ -80,9 +80,10 @@ def test_a_crash_on_the_timeline_leads_to_the_line_of_the_log_that_explains_it(
     installation: Installation, page: Page
 ) -> None:
     box = installation.box
-    box.signal(box.ready("reviewer").pid, "SEGV")
     timeline = page.locator("#timeline")
-    expect(timeline.locator('[data-happening="crashed"]').first).to_be_visible()
+    expect(timeline.get_by_text("1 crash", exact=True)).to_have_count(4)
+    box.signal(box.ready("reviewer").pid, "SEGV")
+    expect(timeline.get_by_text("2 crashes", exact=True)).to_be_visible()
     judge(page, "overview-timeline")
     timeline.get_by_role("link", name=re.compile("Show its log, of reviewer")).first.click()
     expect(page).to_have_url(re.compile(r"/profiles/reviewer/logs\?around="))
@@ -107,3 +108,14 @@ def test_a_profile_is_created_and_deleted(installation: Installation, page: Page
     expect(page.get_by_role("heading", name="Gateways")).to_be_visible()
     expect(painter).to_have_count(0)
     assert installation.box.gateway("painter") is None
+
+
+def test_everything_is_done_without_a_script_too(installation: Installation, visit: Visit) -> None:
+    page = visit(installation.origin, java_script_enabled=False).open("/")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    default = row(page, "default")
+    for verb, outcome in (("Stop", "down"), ("Start", "ready")):
+        press(page, verb, "default")
+        expect(page).to_have_url(f"{installation.origin}/")
+        expect(default.locator('[data-f="actual"]')).to_have_text(outcome)
