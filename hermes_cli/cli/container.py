@@ -12,8 +12,10 @@ from hermes_cli.host.health import DEADLINE
 from hermes_cli.host.settings import DEFAULT_ADDRESS, DEFAULT_NAME, DEFAULT_PORTS, DEFAULT_VOLUME
 
 from .context import json_option, print_json
+from .progress import waiting
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+Note = Callable[[str], None]
 
 
 def _name_option(command: CommandT) -> CommandT:
@@ -74,8 +76,8 @@ def up(
         environment=dict(_variable(variable) for variable in variables),
     )
     return _run(
-        lambda: bring_up(
-            Engine.connect(), request, _progress, name=name, recreate=recreate, deadline=timeout
+        lambda note: bring_up(
+            Engine.connect(), request, note, name=name, recreate=recreate, deadline=timeout
         ),
         as_json,
         _say_up,
@@ -98,7 +100,7 @@ def down(name: str, volume: bool, yes: bool, as_json: bool) -> int:
                 f"this removes the volume of {name} with every profile in it; confirm it with --yes"
             )
         click.confirm(f"Remove the volume of {name} with every profile in it?", abort=True, err=True)
-    return _run(lambda: bring_down(Engine.connect(), _progress, name=name, volume=volume), as_json, _say_down)
+    return _run(lambda note: bring_down(Engine.connect(), note, name=name, volume=volume), as_json, _say_down)
 
 
 @click.command()
@@ -115,17 +117,24 @@ def upgrade(name: str, image: str | None, timeout: float, as_json: bool) -> int:
     from hermes_cli.host.operations import upgrade as replace
 
     return _run(
-        lambda: replace(Engine.connect(), _progress, name=name, image=image, deadline=timeout),
+        lambda note: replace(Engine.connect(), note, name=name, image=image, deadline=timeout),
         as_json,
         _say_up,
     )
 
 
-def _run(work: Callable[[], Any], as_json: bool, say: Callable[[Any], None]) -> int:
+def _run(work: Callable[[Note], Any], as_json: bool, say: Callable[[Any], None]) -> int:
+    """Do `work`, which is given where to say its steps: each stays on stderr, and the last is waited for."""
     from hermes_cli.host.errors import NotHealthyError
 
     try:
-        result = work()
+        with waiting("looking at the container", quiet=as_json) as progress:
+
+            def note(step: str) -> None:
+                progress.note(f"hermes: {_plain(step)}")
+                progress.say(_plain(step))
+
+            result = work(note)
     except NotHealthyError as error:
         if error.log:
             click.echo("The last it printed:", err=True)
@@ -179,10 +188,6 @@ def _variable(text: str) -> tuple[str, str]:
     if not name or (not equals and name not in os.environ):
         raise click.BadParameter(f"{text!r} is neither NAME=VALUE nor the name of a variable set here")
     return name, value if equals else os.environ[name]
-
-
-def _progress(message: str) -> None:
-    click.echo(f"hermes: {_plain(message)}", err=True)
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .context import json_option, print_json
+from .progress import waiting
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("ERROR", "red")}
 
@@ -20,7 +21,8 @@ def doctor(fix: bool, as_json: bool) -> int:
     from hermes_cli.doctor import diagnose
     from hermes_cli.faces.printable import plain
 
-    report = diagnose(fix=fix)
+    with waiting("looking at everything", quiet=as_json):
+        report = diagnose(fix=fix)
     if as_json:
         print_json(report)
         return 0 if report.ok else 1

@@ -12,6 +12,7 @@ from .context import Context, all_homes, json_option, pass_context, print_json, 
 from .exits import EXIT_CONFIG
 from .installation import install, uninstall
 from .logs import all_option, gateway_logs
+from .progress import waiting
 from .table import screen_width
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from hermes_cli.home import Home
     from hermes_cli.service_manager import ServiceManager
     from hermes_cli.status import GatewayReport, ServiceReport
+
+
+_DOING = {"start": "starting", "restart": "restarting", "stop": "stopping", "stop_everything": "stopping"}
 
 
 @click.group()
@@ -173,13 +177,17 @@ def _each(
 
     homes = list(all_homes(context)) if every else [context.existing_home()]
     lifecycle = Lifecycle(_manager(needed=not verb.startswith("stop")))
-    failures = _do_all(lifecycle, verb, homes) if every else {}
-    if not every:
-        getattr(lifecycle, verb)(homes[0].profile)
+    doing = _DOING[verb]
+    with waiting(f"{doing} {homes[0].profile}", quiet=as_json) as progress:
+        if every:
+            failures = _do_all(lifecycle, verb, homes, lambda left: progress.say(_left(doing, left)))
+        else:
+            failures = {}
+            getattr(lifecycle, verb)(homes[0].profile)
     reports = dict(zip((home.profile for home in homes), _reports(homes), strict=True))
     for home in homes:
         if home.profile in failures:
-            click.echo(f"hermes: {failures[home.profile]}", err=True)
+            click.echo(f"hermes: {_plain(str(failures[home.profile]))}", err=True)
         elif not as_json:
             click.echo(_plain(sentence(reports[home.profile], home)))
     if as_json:
@@ -190,8 +198,19 @@ def _each(
     return 1 if failures else 0
 
 
-def _do_all(lifecycle: Lifecycle, verb: str, homes: list[Home]) -> dict[str, Exception]:
-    """Side by side: each spends its time waiting, and four at once keep two cores busy."""
+def _left(doing: str, left: list[str]) -> str:
+    """`starting coder and 3 others`."""
+    others = len(left) - 1
+    return f"{doing} {left[0]}" + (f" and {others} other{'s' * (others > 1)}" if others > 0 else "")
+
+
+def _do_all(
+    lifecycle: Lifecycle, verb: str, homes: list[Home], say: Callable[[list[str]], None]
+) -> dict[str, Exception]:
+    """Side by side: each spends its time waiting, and four at once keep two cores busy.
+
+    `say` is told which are left, whenever one is done.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     failures: dict[str, Exception] = {}
@@ -201,7 +220,12 @@ def _do_all(lifecycle: Lifecycle, verb: str, homes: list[Home]) -> dict[str, Exc
             getattr(lifecycle, verb)(home.profile)
         except Exception as error:  # one bad profile does not keep the others from being served
             failures[home.profile] = error
+        left.remove(home.profile)
+        if rest := left[:]:
+            say(rest)
 
+    left = [home.profile for home in homes]
+    say(left[:])
     with ThreadPoolExecutor(max_workers=4) as pool:
         list(pool.map(do, homes))
     return failures

@@ -10,6 +10,7 @@ import click
 
 from .completion import complete_profile
 from .context import Context, json_option, pass_context, print_json, print_table
+from .progress import waiting
 
 if TYPE_CHECKING:
     from hermes_cli.home import Home
@@ -63,10 +64,12 @@ def create(context: Context, name: str, start: bool, as_json: bool) -> None:
     from hermes_cli.profiles.alias import alias_of
 
     manager = _manager()
-    made = create_profile(name, manager=manager)
-    alias = alias_of(context.root, name, manager)
-    if start:
-        _start(name, manager)
+    with waiting(f"creating {name}", quiet=as_json) as progress:
+        made = create_profile(name, manager=manager)
+        alias = alias_of(context.root, name, manager)
+        if start:
+            progress.say(f"starting {name}")
+            _start(name, manager)
     if as_json:
         print_json(
             {**_as_json(made), "alias": str(alias.path) if alias.path else None, "alias_note": alias.note}
@@ -106,7 +109,8 @@ def delete(context: Context, name: str, yes: bool, as_json: bool) -> None:
         click.confirm(
             f"Delete profile {name}{ending}, with everything in {home.path}?", abort=True, err=as_json
         )
-    delete_profile(name, manager=_manager())
+    with waiting(f"stopping and deleting {name}", quiet=as_json):
+        delete_profile(name, manager=_manager())
     if as_json:
         print_json({"name": name, "deleted": True})
     else:
@@ -122,7 +126,8 @@ def rename(_context: Context, old: str, new: str, as_json: bool) -> None:
     """Call the profile OLD by the name NEW. A running gateway is restarted for it."""
     from hermes_cli.profiles import rename_profile
 
-    renamed = rename_profile(old, new, manager=_manager())
+    with waiting(f"renaming {old}", quiet=as_json):
+        renamed = rename_profile(old, new, manager=_manager())
     if as_json:
         print_json(_as_json(renamed))
     else:

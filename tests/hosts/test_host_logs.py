@@ -1,4 +1,4 @@
-"""`hermes logs` where systemd keeps the logs: of all gateways, in order, going on; for the other faces, too."""
+"""`hermes logs` where systemd keeps the logs: of all gateways, in order, going on; the other faces, too."""
 
 from __future__ import annotations
 
