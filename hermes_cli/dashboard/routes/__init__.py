@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from . import config, logs, overview, processes, profiles, runs, sessions, sign_in
+from . import config, doctor, logs, overview, processes, profiles, runs, sessions, sign_in
 
 if TYPE_CHECKING:
     from hermes_cli.dashboard.app import Dashboard
 
-_PARTS = (overview, sign_in, profiles, runs, processes, sessions, logs, config)
+_PARTS = (overview, sign_in, profiles, runs, processes, sessions, logs, config, doctor)
 
 
 def routes(dashboard: Dashboard) -> list[Route]:
