@@ -115,7 +115,9 @@ def _lane(place: Place, story: Timeline, lane: Lane) -> Html:
         )
         for stretch in lane.up
     ]
-    spots = [_spot(place, lane.profile, spot, x(spot.at)) for spot in lane.places]
+    # What is drawn last lies on top: that a start followed must not cover the crash.
+    by_weight = sorted(lane.places, key=lambda spot: spot.worst.explained_by_log)
+    spots = [_spot(place, lane.profile, spot, x(spot.at)) for spot in by_weight]
     drawing = el(
         "svg",
         el("line", x1="0", x2="100%", y1=HEIGHT // 2, y2=HEIGHT // 2, class_="base"),
