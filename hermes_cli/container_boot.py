@@ -25,7 +25,10 @@ _LOG_LIMIT = 256 * 1024
 _LIVE_STATES = frozenset({"running", "draining", "degraded"})
 """Last states of a gateway that was up when its container ended."""
 
-_TEMPORARY = re.compile(r"\.(?:config\.yaml|\.env|SOUL\.md|[a-z_]+\.json)\.[0-9a-f]{12}")
+_TEMPORARY = re.compile(
+    r"\.(?:config\.yaml|\.env|SOUL\.md|[a-z_]+\.json)\.[0-9a-f]{12}"
+    r"|\.state\.db\.[0-9a-f]{12}(?:-journal|-wal|-shm)?"
+)
 """What `home.write_atomic` leaves when it is killed between its two steps."""
 
 

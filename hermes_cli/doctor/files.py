@@ -26,8 +26,9 @@ MOST_ENTRIES = 20_000
 """Directory entries that are looked at: a second or two on a slow disk."""
 _TEMPORARY = re.compile(
     r"\.(config\.yaml|\.env|gateway_intent\.json|gateway_state\.json|parked\.json|runs_settled\.json)\.[0-9a-f]{12}"
+    r"|\.state\.db\.[0-9a-f]{12}(-journal|-wal|-shm)?"
 )
-"""What an atomic write leaves behind when the power goes (`home.write_atomic`)."""
+"""What an atomic write (`home.write_atomic`) and the making of a store leave behind when the power goes."""
 _STALE_AFTER = 600.0
 """Seconds after which nobody is still writing a temporary file."""
 

@@ -56,7 +56,7 @@ def open_connection(path: Path, *, read_only: bool = False) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
         if not read_only:
-            _make_private(path)
+            _make(path)
         connection = apsw.Connection(str(path), flags=flags)
     except (apsw.Error, OSError) as error:
         raise StoreError(f"{path} cannot be used as the store of runs: {error}") from error
@@ -77,13 +77,27 @@ def open_connection(path: Path, *, read_only: bool = False) -> apsw.Connection:
     return connection
 
 
-def _make_private(path: Path) -> None:
-    """It holds what was said; SQLite gives the files beside it the same mode.
+def _make(path: Path) -> None:
+    """Where there is none, an empty store that has its WAL from the moment it is there. Raises OSError.
 
-    Never opened where it exists: to close a descriptor of it would free this process' locks on it (fcntl(2)).
+    The switch to WAL is no transaction: two at once refuse each other at once, whatever the busy timeout is
+    (measured: 1 in 100 of eight that opened a new file together). It holds what was said, so it is its
+    owner's alone; SQLite gives the files beside it the same mode.
     """
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    import apsw
+
+    # Never opened where it exists: closing a descriptor of it frees this process' locks on it (fcntl(2)).
+    if path.exists():
+        return
+    new = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    try:
+        with contextlib.closing(apsw.Connection(str(new))) as connection:
+            connection.pragma("journal_mode", "wal")
+        with contextlib.suppress(FileExistsError):  # whoever is first has made it
+            os.link(new, path)
+    finally:
+        new.unlink()
 
 
 class Store:

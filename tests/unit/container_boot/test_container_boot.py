@@ -210,13 +210,15 @@ def test_what_a_dead_gateway_left_is_removed(home: Home, monkeypatch: pytest.Mon
     home.lock.write_text("1\n")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("gateway.sock")
-    leftover = home.path / ".gateway_state.json.0123456789ab"
-    leftover.write_text("torn")
+    names = (".gateway_state.json.0123456789ab", ".state.db.0123456789ab", ".state.db.0123456789ab-wal")
+    leftovers = [home.path / name for name in names]
+    for leftover in leftovers:
+        leftover.write_text("torn")
     home.gateway_log.mkdir(parents=True)
     (home.gateway_log / "lock").touch()
     tidy(home)
     assert list(home.run_dir.iterdir()) == []
-    assert not leftover.exists()
+    assert not any(leftover.exists() for leftover in leftovers)
     assert not (home.gateway_log / "lock").exists()
 
 
