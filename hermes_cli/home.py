@@ -149,6 +149,11 @@ class Home:
         return self.path / "workspace"
 
     @property
+    def dashboard(self) -> Path:
+        """Who has signed in at the dashboard, of the root home's profile alone."""
+        return self.root / "dashboard"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -9,6 +9,7 @@ from bench.model import Row
 
 from . import (
     commands,
+    dashboard,
     gateway,
     image,
     interface,
@@ -30,6 +31,7 @@ SUBJECTS: dict[str, Subject] = {
     "stop": stop.rows,
     "commands": commands.rows,
     "interface": interface.rows,
+    "dashboard": dashboard.rows,
     "gateway": gateway.rows,
     "supervisor": supervisor.rows,
     "library": library.rows,

@@ -14,9 +14,10 @@ from .exits import EXIT_CONFIG
 @click.option("--root-path", metavar="PATH", help="The path a reverse proxy shows it under, like /hermes.")
 @pass_context
 def dashboard(context: Context, host: str | None, port: int | None, root_path: str | None) -> int:
-    """Serve the page that shows every gateway and its log.
+    """Serve the pages that show and operate every profile.
 
-    It listens on this machine only, unless HERMES_DASHBOARD_PASSWORD or HERMES_DASHBOARD_TOKEN is set.
+    They listen on this machine only, unless HERMES_DASHBOARD_PASSWORD or HERMES_DASHBOARD_TOKEN is set; with
+    HERMES_DASHBOARD_READ_PASSWORD or HERMES_DASHBOARD_READ_TOKEN one may look and change nothing.
     """
     from hermes_cli.dashboard.settings import RefusedError, load_settings
 

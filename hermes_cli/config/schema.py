@@ -18,6 +18,8 @@ MAX_DRAIN = 25.0
 TOKEN_VARIABLE = "HERMES_GATEWAY_TOKEN"
 PASSWORD_VARIABLE = "HERMES_DASHBOARD_PASSWORD"
 DASHBOARD_TOKEN_VARIABLE = "HERMES_DASHBOARD_TOKEN"
+READ_PASSWORD_VARIABLE = "HERMES_DASHBOARD_READ_PASSWORD"
+READ_TOKEN_VARIABLE = "HERMES_DASHBOARD_READ_TOKEN"
 
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_%-]+$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -221,6 +223,8 @@ SECRETS = {
     "gateway.token": TOKEN_VARIABLE,
     "dashboard.password": PASSWORD_VARIABLE,
     "dashboard.token": DASHBOARD_TOKEN_VARIABLE,
+    "dashboard.read_password": READ_PASSWORD_VARIABLE,
+    "dashboard.read_token": READ_TOKEN_VARIABLE,
 }
 """What looks like a setting but lives in .env: config.yaml is shown, shared and backed up in the open."""
 

@@ -20,7 +20,7 @@ INTERVAL = 1.0
 GAP = 0.1
 """Seconds between two looks while one change follows the other."""
 
-_SHARE = 3
+_SHARE = 2
 _IDLE_SHARE = 10
 """A look that takes long is followed by a pause so many times as long: it must not eat the machine."""
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_cli.config import load_config, load_env
+from hermes_cli.config.schema import (
+    DASHBOARD_TOKEN_VARIABLE,
+    READ_PASSWORD_VARIABLE,
+    READ_TOKEN_VARIABLE,
+)
 from hermes_cli.home import Home
 
 from .auth import NOBODY, Credentials
 
-TOKEN_VARIABLE = "HERMES_DASHBOARD_TOKEN"
-READ_PASSWORD_VARIABLE = "HERMES_DASHBOARD_READ_PASSWORD"
-READ_TOKEN_VARIABLE = "HERMES_DASHBOARD_READ_TOKEN"
 ROOT_PATH_VARIABLE = "HERMES_DASHBOARD_ROOT_PATH"
 
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -72,7 +74,7 @@ def load_settings(
         port=port or config.port,
         credentials=Credentials(
             password=config.password or None,
-            token=environment.get(TOKEN_VARIABLE) or None,
+            token=environment.get(DASHBOARD_TOKEN_VARIABLE) or None,
             read_password=environment.get(READ_PASSWORD_VARIABLE) or None,
             read_token=environment.get(READ_TOKEN_VARIABLE) or None,
         ),
@@ -89,7 +91,7 @@ def refuse_exposure(settings: Settings, env_file: Path) -> None:
         return
     raise RefusedError(
         f"the dashboard would listen on {settings.host} for everybody: set HERMES_DASHBOARD_PASSWORD or "
-        f"{TOKEN_VARIABLE} in {env_file} or in the environment, or dashboard.host to 127.0.0.1"
+        f"{DASHBOARD_TOKEN_VARIABLE} in {env_file} or in the environment, or dashboard.host to 127.0.0.1"
     )
 
 

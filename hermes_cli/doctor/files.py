@@ -19,7 +19,7 @@ from .model import Check, Result, Scene, problem
 OWNED = (
     "config.yaml", ".env", "SOUL.md", "gateway_intent.json", "gateway_state.json", "parked.json",
     "state.db", "state.db-wal", "state.db-shm", "runs_settled.json", "sessions", "processes", "run", "logs",
-    "profiles",
+    "profiles", "dashboard",
 )  # fmt: skip
 """What Hermes makes in a home. Anything else there is the operator's business."""
 MOST_ENTRIES = 20_000

@@ -54,7 +54,8 @@ def login_page(place: Place, csrf: str, target: str, error: str | None = None) -
                 el("code", "HERMES_DASHBOARD_PASSWORD"),
                 " or ",
                 el("code", "HERMES_DASHBOARD_TOKEN"),
-                ", in the container's environment or in the .env of the profile default.",
+                ", in the container's environment or in the .env of the profile default. Readers have one of "
+                "their own.",
                 class_="hint",
             ),
             class_="card narrow",

@@ -67,9 +67,10 @@ def test_the_port_comes_from_the_file_before_the_environment(tmp_path: Path) -> 
     assert load_settings(tmp_path, environ, port=9400).port == 9400
 
 
-def test_a_password_in_config_yaml_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("dashboard:\n  token: oops\n")
-    with pytest.raises(ConfigError, match="HERMES_DASHBOARD_TOKEN"):
+@pytest.mark.parametrize("key", ["password", "token", "read_password", "read_token"])
+def test_a_secret_in_config_yaml_is_refused(tmp_path: Path, key: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"dashboard:\n  {key}: oops\n")
+    with pytest.raises(ConfigError, match=f"HERMES_DASHBOARD_{key.upper()}"):
         load_settings(tmp_path, {})
 
 
