@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hermes_cli.serving.peer import is_owner_over_loopback
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -30,19 +32,23 @@ SEND_DEADLINE = 30.0
 """Seconds for a peer to take what was sent before: as long as it has for a whole request."""
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_OF_PROXIES = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 
 
 class Guard:
     """Puts the security headers on, takes the proxy's path off, and turns strangers' host names away.
 
-    It also cuts whoever does not take its answer.
+    Pages of other sites may lead a browser here, and load nothing: not even an event stream that they could
+    not read, for those are counted. Whoever does not take an answer is cut.
 
-    Without credentials the loopback address is the only door, and a page elsewhere can walk through
-    it by pointing its own name at 127.0.0.1 (DNS rebinding): then only local names are answered.
+    Without credentials the loopback address is the only door. A page elsewhere can walk through it by
+    pointing its own name at 127.0.0.1 (DNS rebinding), and so can every other user of the machine: then only
+    local names are answered, and only the user whose dashboard it is. Nobody knows who comes through a proxy.
     """
 
     def __init__(self, app: ASGIApp, *, root_path: str, local_only: bool, host: str) -> None:
-        """`root_path` has no slash at its end; `local_only`: answer to `host` and loopback's names alone."""
+        """`root_path` has no slash at its end; `local_only`: answer this user alone, by `host` and loopback's
+        names."""
         self._app = app
         self._root_path = root_path
         self._names = _LOOPBACK_NAMES | {host.lower()} if local_only else None
@@ -65,15 +71,30 @@ class Guard:
                 # Nobody reads: its connection, and what it held here, go.
                 scope["state"]["abort"]()
 
-        if self._names is not None and host_name(Headers(scope=scope).get("host", "")) not in self._names:
-            refusal = PlainTextResponse(
+        app = self._refusal(scope) or self._app
+        await app(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if from_elsewhere(headers) and headers.get("sec-fetch-mode") != "navigate":
+            return PlainTextResponse("Pages of other sites may link here, and take nothing from here.\n", 403)
+        if self._names is None:
+            return None
+        if host_name(headers.get("host", "")) not in self._names:
+            return PlainTextResponse(
                 "This dashboard has no password, so it answers on this machine's own names only. "
                 "Set HERMES_DASHBOARD_PASSWORD to reach it by another name.\n",
                 421,
             )
-            await refusal(scope, receive, send_with_headers)
-            return
-        await self._app(scope, receive, send_with_headers)
+        peer, own = scope.get("client"), scope.get("server")
+        known = peer and own and is_owner_over_loopback((peer[0], peer[1]), (own[0], own[1]))
+        if not known or any(name in headers for name in _OF_PROXIES):
+            return PlainTextResponse(
+                "This dashboard has no password, so it answers no proxy and nobody but the user who runs it. "
+                "Set HERMES_DASHBOARD_PASSWORD to let others in.\n",
+                403,
+            )
+        return None
 
     def _placed(self, scope: Scope) -> Scope:
         """The same below our path, whether the proxy has taken it off or not."""
@@ -88,6 +109,11 @@ def host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
+
+
+def from_elsewhere(headers: Headers) -> bool:
+    """Whether a page of another site asks, as far as the browser says (Fetch Metadata)."""
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site")
 
 
 def same_origin(request: Request) -> bool:
