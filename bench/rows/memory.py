@@ -10,7 +10,7 @@ from functools import partial
 from docker.models.containers import Container
 
 from bench.context import PYTHON, USER, Bench
-from bench.fleet import NAMES, fleet
+from bench.fleet import ALL_READY, NAMES, fleet
 from bench.model import BenchError, Budget, Row, Series
 from bench.peers import WORKERS
 from bench.probes import source
@@ -28,6 +28,12 @@ LISTENS = "/tmp/empty"
 EMPTY = f'exec {PYTHON} -I -c "$1" >{LISTENS}'
 
 PIDS = "for slot; do s6-svstat -o pid /run/service/$slot; done"
+
+RUN = 'for name; do hermes -p "$name" chat -q true 2>/dev/null || exit; done'
+FORGOTTEN = "! ls -d /opt/data/profiles/*/processes/proc_* 2>/dev/null"
+RESTART = 'for name; do hermes -p "$name" gateway restart >/dev/null || exit; done'
+_FORGETTING = 150.0
+"""Seconds: a gateway cleans once a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +55,26 @@ def rows(bench: Bench) -> Iterator[Row]:
         container.exec_run(["sh", "-c", EMPTY, "empty", source("empty_app")], detach=True, user=USER)
         engine.wait(container, f"test -s {LISTENS}", "the empty server listens")
         server = int(engine.run(container, ["cat", LISTENS]).split()[1])
-        slots = [f"gateway-{name}" for name in NAMES]
-        pids = {int(pid) for pid in engine.run(container, ["sh", "-c", PIDS, "pids", *slots]).split()}
         processes = _look(bench, container, "root", USER)
-    gateways = [process for process in processes if process.pid in pids]
+        idle = _gateways(bench, container, processes)
+        engine.run(container, ["sh", "-c", RUN, "run", *NAMES], user=USER)
+        after = _gateways(bench, container, _look(bench, container, USER))
+        engine.wait(container, FORGOTTEN, "the runs' processes are forgotten", seconds=_FORGETTING)
+        engine.run(container, ["sh", "-c", RESTART, "restart", *NAMES], user=USER)
+        engine.wait(container, ALL_READY, "ten gateways are ready again")
+        restarted = _gateways(bench, container, _look(bench, container, USER))
     empties = [process for process in processes if process.pid == server]
-    if len(gateways) != len(NAMES) or len(empties) != 1:
-        raise BenchError(f"{len(gateways)} gateways and {len(empties)} empty servers were found")
+    if len(empties) != 1:
+        raise BenchError(f"{len(empties)} empty servers were found")
     for what, field, limit in (("resident", "resident", 30e6), ("private", "private", 20e6)):
-        yield Row(
-            f"an idle gateway, {what}",
-            "B",
-            Series.of("hermes", [getattr(process, field) for process in gateways]),
-            Budget(limit),
-            (Series.of("empty starlette/uvicorn", [getattr(process, field) for process in empties]),),
-        )
+        empty = Series.of("empty starlette/uvicorn", [getattr(process, field) for process in empties])
+        for which, gateways, budget, note in (
+            ("an idle gateway", idle, Budget(limit), ""),
+            ("an idle gateway that has had runs", restarted, Budget(limit), "started again since"),
+            ("a gateway just after a run", after, None, "it keeps what a run brought until it starts again"),
+        ):
+            samples = [getattr(process, field) for process in gateways]
+            yield Row(f"{which}, {what}", "B", Series.of("hermes", samples), budget, (empty,), note)
     supervision = [process for process in processes if process.name.startswith("s6-")]
     yield Row(
         "supervision, each service",
@@ -76,6 +87,17 @@ def rows(bench: Bench) -> Iterator[Row]:
         ),
         f"all of a supervisor's processes, loggers too, over {WORKERS} services; shared pages divided",
     )
+
+
+def _gateways(bench: Bench, container: Container, processes: list[Process]) -> list[Process]:
+    """Those of `processes` that are the ten gateways."""
+    slots = [f"gateway-{name}" for name in NAMES]
+    printed = bench.engine.run(container, ["sh", "-c", PIDS, "pids", *slots], user="root")
+    pids = {int(pid) for pid in printed.split()}
+    found = [process for process in processes if process.pid in pids]
+    if len(found) != len(NAMES):
+        raise BenchError(f"{len(found)} gateways were found, not {len(NAMES)}")
+    return found
 
 
 def _peer(bench: Bench, name: str, image: str) -> Series:
