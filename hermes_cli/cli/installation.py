@@ -51,7 +51,7 @@ def install(
         return
     manager.install(spec, force=force)
     start = start_command(home, run_as)
-    lingers = _linger(as_json) if manager.kind == "systemd" and level == "user" else None
+    lingering = lingers(ask=not as_json) if manager.kind == "systemd" and level == "user" else None
     if as_json:
         print_json(
             {
@@ -63,7 +63,7 @@ def install(
                 "changed": [str(one.path) for one in wrong],
                 "started": False,
                 "start": start,
-                "lingers": lingers,
+                "lingers": lingering,
             }
         )
         return
@@ -185,7 +185,7 @@ def _for_whom(level: Level | None, run_as: str | None) -> str:
     return " for this user" if level == "user" else f", for the whole system, as {run_as or 'root'}"
 
 
-def _linger(as_json: bool) -> bool:
+def lingers(*, ask: bool) -> bool:
     """Whether the user's services start at boot. A terminal is asked, a script told, what would make them."""
     import pwd
 
@@ -196,7 +196,7 @@ def _linger(as_json: bool) -> bool:
     if linger_enabled(user):
         return True
     why = f"{user} does not linger: without a login its services do not run"
-    if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+    if ask and sys.stdin.isatty() and sys.stdout.isatty():
         if click.confirm(f"{why}. Let them run from boot on?", default=True, err=True):
             try:
                 enable_linger(user)

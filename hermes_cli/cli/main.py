@@ -38,6 +38,7 @@ COMMANDS = {
     "profile": Lazy("profile:profile", "Create, delete, list, show and rename profiles."),
     "run": Lazy("run:run", "Start, follow and end runs of the profile's agent."),
     "session": Lazy("session:session", "List, show and delete conversations."),
+    "setup": Lazy("setup:setup", "Set Hermes up and start a gateway: the first thing to do."),
     "status": Lazy("status:status", "Show what every service is meant to do and does."),
     "up": Lazy("container:up", "Start the Hermes container on this host."),
     "upgrade": Lazy("container:upgrade", "Replace the Hermes container by a newer image; its volume stays."),
