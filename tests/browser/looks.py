@@ -29,7 +29,8 @@ LOOKS = [
 
 _TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter((element) =>
   element.getBoundingClientRect().right > document.documentElement.clientWidth + 1
-  && element.getClientRects().length).slice(0, 5).map((element) => element.outerHTML.slice(0, 150))"""
+  && element.getClientRects().length && !element.closest('.nav, .scroll'))
+  .slice(0, 5).map((element) => element.outerHTML.slice(0, 150))"""
 
 
 def judge(page: Page, name: str, *, script: bool = True) -> None:

@@ -82,7 +82,12 @@ def _conflict(view: ConfigView) -> Html:
 
 def _faults(view: ConfigView) -> Content:
     return [
-        el("ul", [el("li", _fault(fault)) for fault in view.faults], class_="problems", role="alert")
+        # The role is the frame's: a list with another role has no items (WAI-ARIA 1.2, listitem).
+        el(
+            "div",
+            el("ul", [el("li", _fault(fault)) for fault in view.faults], class_="problems"),
+            role="alert",
+        )
         if view.faults
         else None,
         el(
