@@ -32,7 +32,7 @@ from .limits import FORMS, FORMS_WINDOW, Attempts, Window
 from .live import Board
 from .markup import Html
 from .pages.shell import Place, message_page
-from .security import Guard, same_origin
+from .security import Guard, from_elsewhere, same_origin
 from .sessions import Sessions
 from .settings import Settings
 from .streams import Streams
@@ -64,7 +64,7 @@ class Dashboard:
         )
         self.streams = Streams()
         self.credentials = settings.credentials
-        self.sessions = Sessions(settings.root / "dashboard", self.credentials)
+        self.sessions = Sessions(Home.of(root=settings.root).dashboard, self.credentials)
         self.forms = Forms(lambda: self.sessions.key)
         self.attempts = Attempts()
         self.assets = Assets()
@@ -168,6 +168,11 @@ class Dashboard:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers or {})
         if error.status_code == 401 and request.method == "GET" and wants_html(request):
+            if from_elsewhere(request.headers):
+                # Led here by a link, a browser leaves our cookie at home (SameSite=Strict). Asked again by a
+                # page of ours, it brings it along.
+                again = self.place(request).url(wanted(request) or "/")
+                return Response("", 200, {"refresh": f"0;url={again}"}, "text/html")
             return RedirectResponse(self.place(request).url("/login", next=wanted(request)), 303, headers)
         titles = {404: "Not found", 401: "Not signed in", 405: "Not possible", 403: "Refused"}
         sentences = {

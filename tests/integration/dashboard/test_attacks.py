@@ -87,6 +87,26 @@ def test_below_a_path_everything_stays_below_it(tmp_path: Path) -> None:
         assert browser.events("/hermes/events/status").next() is not None
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_sites_take_nothing_from_here(tmp_path: Path, site: str) -> None:
+    with running(tmp_path) as dashboard:
+        version = re.findall(r"/static/(\w+)/", dashboard.client().get("/").text)[0]
+        elsewhere = dashboard.client(**{"sec-fetch-site": site, "sec-fetch-mode": "no-cors"})
+        for path in ("/", "/events/status", "/api/status", "/metrics", f"/static/{version}/live.js"):
+            assert elsewhere.get(path).status == 403
+        link = dashboard.client(**{"sec-fetch-site": site, "sec-fetch-mode": "navigate"})
+        assert link.visit("/").status == 200
+
+
+def test_a_link_from_elsewhere_leads_to_the_page_and_not_to_the_form(tmp_path: Path) -> None:
+    with running(tmp_path, "--root-path", "/hermes", **SECRETS) as dashboard:
+        link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+        answer = dashboard.client().visit("/hermes/?window=7d", **link)
+        assert (answer.status, answer.headers["refresh"]) == (200, "0;url=/hermes/?window=7d")
+        again = dashboard.client().visit("/hermes/?window=7d", **{"sec-fetch-site": "same-origin"})
+        assert again.headers["location"] == "/hermes/login?next=%2F%3Fwindow%3D7d"
+
+
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
