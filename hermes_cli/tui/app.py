@@ -52,7 +52,7 @@ class HermesApp(App[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "help", key_display="?"),
-        Binding("t", "theme", "light, dark", show=False),
+        Binding("T", "theme", "light, dark", show=False),
         Binding("q", "quit", "quit"),
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
     ]

@@ -1,11 +1,17 @@
-"""A gateway's log into a widget, as it grows."""
+"""A gateway's log into a widget, as it grows: from files, or from wherever else this host keeps it."""
 
 from __future__ import annotations
 
-from hermes_cli.faces.log_tail import LogTail, follow
+import asyncio
+
+from hermes_cli.faces.background import in_thread
+from hermes_cli.faces.log_tail import LogTail, follow, open_gateway_log
 
 from .installation import Installation
 from .widgets.text_log import Line, TextLog
+
+_LINES = 500
+"""Lines from before that are shown at first."""
 
 
 async def follow_into(log: TextLog, installation: Installation, profile: str, hint: str = "") -> None:
@@ -15,10 +21,34 @@ async def follow_into(log: TextLog, installation: Installation, profile: str, hi
     """
     log.clear()
     log.follow(True)
-    log.add([Line(f"{profile} has written nothing here yet. {hint}".strip(), "dim")])
-    empty = True
-    async for lines in follow(LogTail(installation.home(profile).gateway_log)):
+    tail, lines = await _open(installation, profile)
+    if lines:
+        log.add(lines)
+    else:
+        log.add([Line(f"{profile} has written nothing here yet. {hint}".strip(), "dim")])
+    empty = not lines
+    async for lines in follow(tail):
         if empty:
             log.clear()
             empty = False
         log.add(lines)
+
+
+async def _open(installation: Installation, profile: str) -> tuple[LogTail, list[str]]:
+    """The log, and the end of it: in a thread, because a journal takes its time."""
+
+    def work() -> tuple[LogTail, list[str]]:
+        tail = LogTail(open_gateway_log(installation.home(profile), installation.manager(), lines=_LINES))
+        return tail, tail.read()
+
+    opening = asyncio.ensure_future(in_thread(work))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: asyncio.Future[tuple[LogTail, list[str]]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 
 import pexpect
@@ -128,6 +129,37 @@ def test_a_terminal_and_no_command_opens_the_text_interface(engine: Docker, comm
 def test_ctrl_c_or_q_leaves_the_text_interface_and_restores_the_terminal(engine: Docker) -> None:
     with terminal(engine) as child:
         child.expect("default", timeout=30)
+        child.send("q")
+        child.expect("\x1b\\[\\?1049l")
+        assert ended(child) == 0
+
+
+def test_a_gateway_is_started_and_a_process_attached_from_the_text_interface(engine: Docker) -> None:
+    with terminal(engine, "--tui") as child:
+        child.expect("\x1b\\[\\?1049h", timeout=30)  # what was said before is the boot's
+        child.expect_exact("○ down")
+        child.send("s")
+        child.expect_exact("default is ready", timeout=30)
+        started = engine.last().hermes("process", "start", "--pty", "--json", "--", "bash", "--norc").ok()
+        child.send("2")
+        child.expect_exact(json.loads(started)["session_id"])
+        child.send("a")
+        child.expect_exact("attached to")
+        child.expect(r"\$ ")
+        child.sendline("stty size; id -un")
+        child.expect_exact(f"{ROWS} {COLUMNS}")
+        child.expect_exact("hermes")
+        child.setwinsize(40, 101)
+        child.sendline("sleep 0.2; stty size")
+        child.expect_exact("40 101")
+        child.send("\x1d")
+        child.expect_exact("detached from")
+        child.send("4n")
+        child.expect_exact("Say something")
+        child.send("echo from $((40 + 2))\r")
+        child.expect_exact("from 42")
+        child.send("\x1b")
+        child.expect_exact("began with")
         child.send("q")
         child.expect("\x1b\\[\\?1049l")
         assert ended(child) == 0

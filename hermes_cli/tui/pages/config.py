@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from hermes_cli.config import KEYS, ConfigError, Inspection, inspect_config
+from hermes_cli.config import KEYS, ConfigError, Inspection
+from hermes_cli.faces.config_file import check_file
 from hermes_cli.faces.printable import plain
 from hermes_cli.tui.here import hermes
 from hermes_cli.tui.installation import Installation
@@ -34,7 +35,7 @@ class ConfigPage(ListPage[Inspection]):
         super().__init__(installation, profile, _COLUMNS, "")
 
     def ask(self) -> Inspection:
-        return inspect_config(self.installation.home(self.profile))
+        return check_file(self.installation.home(self.profile))
 
     def records(self, answer: Inspection) -> Sequence[Record]:
         wrong = {error.key for error in answer.errors}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual import work
 from textual.app import ComposeResult
+from textual.widget import Widget
 
 from hermes_cli.tui.here import hermes
 from hermes_cli.tui.installation import Installation
@@ -26,8 +27,9 @@ class LogsPage(Page):
     def on_mount(self) -> None:
         self._follow_log()
 
-    def take_focus(self) -> None:
-        self.pane.log_view.focus()
+    @property
+    def first(self) -> Widget:
+        return self.pane.log_view
 
     def step_back(self) -> bool:
         return self.pane.end_search()

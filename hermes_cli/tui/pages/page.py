@@ -10,6 +10,7 @@ from typing import ClassVar, Generic, TypeVar
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from hermes_cli.faces.background import in_thread
@@ -29,8 +30,9 @@ class Page(Vertical):
         self.installation = installation
         self.profile = profile
 
-    def take_focus(self) -> None:
-        """Be where the keys go."""
+    @property
+    def first(self) -> Widget:
+        """Where the keys go at first."""
         raise NotImplementedError
 
     def step_back(self) -> bool:
@@ -80,8 +82,9 @@ class ListPage(Page, Generic[AnswerT]):
     def on_mount(self) -> None:
         self._watch_list()
 
-    def take_focus(self) -> None:
-        self.table.focus()
+    @property
+    def first(self) -> Widget:
+        return self.table
 
     @property
     def answer(self) -> AnswerT | None:

@@ -16,7 +16,7 @@ TEXT = """\
 Everywhere
   ^p           the palette: everything there is, found by typing
   Tab, arrows  go around; Enter opens; Esc goes back; or the mouse
-  t            light, dark, or the terminal's own colours
+  T            light, dark, or the terminal's own colours
   ?            this help; any of ? Esc q closes it
   q, ^C        leave. Gateways, runs and processes go on.
 

@@ -86,9 +86,10 @@ class ProfileScreen(InnerScreen):
         async with self.batch():
             await self._place.remove_children()
             await self._place.mount(page)
-        page.take_focus()
+        self.set_focus(page.first)  # at once: the next key may be the page's
 
-    def action_page(self, number: int) -> None:
+    async def action_page(self, number: int) -> None:
+        await self._show_page(PAGES[number - 1].module)
         self._tabs.active = PAGES[number - 1].module
 
     def action_back(self) -> None:

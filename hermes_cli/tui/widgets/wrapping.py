@@ -23,6 +23,8 @@ def rows_of(text: str, width: int) -> list[tuple[int, int]]:
         if space - start >= (end - start) // _WORDS and space > start:
             end = space + 1
         rows.append((start, end))
+        if end == len(text):
+            return rows
         start = end
 
 

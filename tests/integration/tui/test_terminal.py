@@ -201,9 +201,9 @@ def test_it_sends_no_colours_that_the_terminal_or_its_user_does_not_take(
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", "terminal"])
-def test_the_theme_is_the_one_that_was_asked_for_and_t_changes_it(home: Path, theme: str) -> None:
+def test_the_theme_is_the_one_that_was_asked_for_and_shift_t_changes_it(home: Path, theme: str) -> None:
     terminal = _open(home, variables={"COLORTERM": "truecolor", "HERMES_THEME": theme})
-    terminal.send("t")
+    terminal.send("T")
     following = {"dark": "light", "light": "the terminal's own", "terminal": "dark"}[theme]
     terminal.expect_exact(f"the theme is {following}")
     assert _colours(_painted(terminal)) & {"rgb", "16"}

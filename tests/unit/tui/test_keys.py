@@ -11,11 +11,13 @@ import pytest
 from textual.pilot import Pilot
 
 from hermes_cli.gateway.lifecycle import Lifecycle
+from hermes_cli.home import Home
 from hermes_cli.service_manager import ServiceError, ServiceParkedError
 from hermes_cli.status import StatusReport, collect
 from hermes_cli.tui.app import HermesApp
 from hermes_cli.tui.installation import Installation
 from hermes_cli.tui.screens.help import HelpScreen
+from tests.fakes.gateway import FakeGateway
 from tests.fakes.s6_service_manager import HOLD_LIMIT
 from tests.unit.tui.stage import Stage, chosen, overview_of, said, says, screen, sees, shows, until
 
@@ -259,3 +261,54 @@ def test_without_a_service_manager_it_says_what_the_keys_cannot_do(tmp_path: Pat
             await until(pilot, lambda: "hermes gateway run" in said(pilot))
 
     asyncio.run(main())
+
+
+def test_keys_typed_faster_than_pages_open_are_not_lost(stage: Stage) -> None:
+    async def scene(pilot: Pilot[None]) -> None:
+        await pilot.press(*"24n", *"words")
+        await sees(pilot, "A new conversation", "words")
+        await pilot.press("escape", *"5", "down", "enter")
+        await sees(pilot, "a port number from 1 to 65535", "Enter: go on")
+
+    stage.play(scene)
+
+
+def test_a_page_that_is_left_asks_nothing_more(stage: Stage) -> None:
+    fake = FakeGateway(Home.of("coder", stage.root))
+    fake.answer("GET /v1/runs", {"runs": []})
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await pilot.press("3")
+        await sees(pilot, "Nothing has run here yet")
+        await pilot.press("1")
+        await sees(pilot, "written nothing here yet")
+        workers = {worker.group for worker in pilot.app.workers}
+        assert "list" not in workers, workers
+        await pilot.press("escape")
+        await until(pilot, lambda: {worker.group for worker in pilot.app.workers} == {"status", "log"})
+
+    with fake.serving():
+        stage.play(scene, profile="coder")
+
+
+def test_a_search_marks_all_places_and_goes_around_them(stage: Stage) -> None:
+    stage.log("default", "".join(f"line {n} {'Needle' if n % 40 == 0 else 'hay'}\n" for n in range(200)))
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await sees(pilot, "line 199")
+        await pilot.press("1")
+        await sees(pilot, "line 199")
+        await pilot.press("slash", *"NEEDLE")
+        await sees(pilot, "5 lines found", "line 160 Needle")
+        await pilot.press("enter", "N")
+        await sees(pilot, "line 120 Needle")
+        await pilot.press("n", "n")
+        await sees(pilot, "line 0 Needle")
+        await pilot.press("escape")
+        await until(pilot, lambda: "lines found" not in screen(pilot))
+        await pilot.press("end")
+        await sees(pilot, "line 199")
+        await pilot.press("slash", *"nowhere")
+        await sees(pilot, "0 lines found")
+
+    stage.play(scene)
