@@ -48,7 +48,14 @@ def hermes(*words: str, home: Path, **options: object) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("words", [("profile", "list"), ("--commands",), ("--version",), ("--help",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("profile", "list"), ("--commands",), ("--version",), ("--help",)),
+        *(("status",), ("status", "--json"), ("gateway", "list"), ("gateway", "status")),
+    ],
+    ids=" ".join,
+)
 def test_a_fast_command_imports_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> None:
     create_profile("coder", root=tmp_path)
     done = subprocess.run(
