@@ -171,7 +171,7 @@ class Dashboard:
             if from_elsewhere(request.headers):
                 # Led here by a link, a browser leaves our cookie at home (SameSite=Strict). Asked again by a
                 # page of ours, it brings it along.
-                again = self.place(request).url(wanted(request) or "/")
+                again = self.place(request).url(local_address(wanted(request) or "/"))
                 return Response("", 200, {"refresh": f"0;url={again}"}, "text/html")
             return RedirectResponse(self.place(request).url("/login", next=wanted(request)), 303, headers)
         titles = {404: "Not found", 401: "Not signed in", 405: "Not possible", 403: "Refused"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +56,10 @@ _ENDS_UPTIME = frozenset({"crashed", "parked", "ended", "removed"})
 STEPS = 120
 """Places on a lane: what happens again at the same place is counted, not drawn again."""
 
+LISTED = 100
+TROUBLES = 5
+"""Events that are listed: all of them, and those that went wrong."""
+
 _MAX_DETAIL = 300
 
 
@@ -95,20 +100,23 @@ class Lane(msgspec.Struct, kw_only=True):
     profile: str
     up: list[Stretch]
     places: list[Place]
+    crashes: int
 
 
 class Timeline(msgspec.Struct, kw_only=True):
-    """Everything in the window, by profile and as one list."""
+    """What happened in the window, by profile and as lists. Bounded, however much it was."""
 
     since: float
     until: float
     lanes: list[Lane]
-    """In the order of the profiles given; those of which nothing is known are left out."""
+    """In the order of the profiles given; those of which there is nothing to draw are left out."""
     moments: list[Moment]
-    """All in the window, the latest first."""
-
-    def crashes(self) -> int:
-        return sum(moment.happening == "crashed" for moment in self.moments)
+    """The latest `LISTED` of the window, the latest first."""
+    total: int
+    """How many there were."""
+    troubles: list[Moment]
+    """The latest `TROUBLES` that a gateway's log explains, the latest first."""
+    total_troubles: int
 
 
 def timeline(
@@ -120,31 +128,98 @@ def timeline(
     Events of other profiles are left out: they were deleted, and have no log to look into.
     """
     since = now - window
-    known: dict[str, list[Moment]] = {profile: [] for profile in profiles}
+    drawings = {profile: _Drawing(since, now) for profile in profiles}
+    moments: deque[Moment] = deque(maxlen=LISTED)
+    troubles: deque[Moment] = deque(maxlen=TROUBLES)
+    total = total_troubles = 0
     for event in events:
-        if event.profile in known and (moment := _moment(event)) is not None:
-            known[event.profile].append(moment)
-    lanes = [
-        _lane(profile, moments, since, now, profiles[profile])
-        for profile, moments in known.items()
-        if moments
-    ]
-    shown = [moment for moments in known.values() for moment in moments if since <= moment.at <= now]
+        drawing = drawings.get(event.profile)
+        moment = _moment(event, now) if drawing is not None else None
+        if drawing is None or moment is None:
+            continue
+        drawing.add(moment)
+        if moment.at >= since:
+            moments.append(moment)
+            total += 1
+            if moment.explained_by_log:
+                troubles.append(moment)
+                total_troubles += 1
+    lanes = [drawing.lane(profile, profiles[profile]) for profile, drawing in drawings.items()]
     return Timeline(
         since=since,
         until=now,
         lanes=[lane for lane in lanes if lane.up or lane.places],
-        moments=sorted(shown, key=lambda moment: moment.at, reverse=True),
+        moments=_latest_first(moments),
+        total=total,
+        troubles=_latest_first(troubles),
+        total_troubles=total_troubles,
     )
 
 
-def _moment(event: SupervisionEvent) -> Moment | None:
+def _latest_first(moments: Iterable[Moment]) -> list[Moment]:
+    # Several write the log, each with the time it had: neighbours may have changed places.
+    return sorted(moments, key=lambda moment: moment.at)[::-1]
+
+
+class _Drawing:
+    """A lane as its events come."""
+
+    def __init__(self, since: float, until: float) -> None:
+        self._since, self._until = since, until
+        self._step = (until - since) / STEPS
+        self._up: list[Stretch] = []
+        self._places: dict[int, Place] = {}
+        self._crashes = 0
+        self._began: float | None = None
+        self._heard = since
+
+    def add(self, moment: Moment) -> None:
+        self._heard = moment.at
+        if moment.happening == "ready":
+            # Ready while up: the container ended without a word and came back. Nobody knows when.
+            self._began = moment.at if self._began is None else self._began
+        elif moment.happening in _ENDS_UPTIME:
+            self._end(moment.at)
+        if moment.at >= self._since:
+            self._crashes += moment.happening == "crashed"
+            self._place(moment)
+
+    def lane(self, profile: str, is_up: bool) -> Lane:
+        """What is left open is up until now, or until something was heard of it last."""
+        self._end(self._until if is_up else self._heard)
+        return Lane(profile=profile, up=self._up, places=list(self._places.values()), crashes=self._crashes)
+
+    def _end(self, at: float) -> None:
+        if self._began is None:
+            return
+        began, self._began = max(self._began, self._since), None
+        if at <= began:
+            return
+        last = self._up[-1] if self._up else None
+        if last is not None and began - last.until < self._step / 8:
+            last.until = at  # the gap could not be seen
+        else:
+            self._up.append(Stretch(since=began, until=at))
+
+    def _place(self, moment: Moment) -> None:
+        step = int((moment.at - self._since) / self._step)
+        place = self._places.get(step)
+        if place is None:
+            self._places[step] = Place(at=moment.at, worst=moment, moments=1)
+            return
+        place.moments += 1
+        if _weight(moment) >= _weight(place.worst):
+            place.at, place.worst = moment.at, moment
+
+
+def _moment(event: SupervisionEvent, now: float) -> Moment | None:
+    """None for what cannot be understood, and for what is yet to come."""
     happening = _NAMES.get(event.event)
     try:
         at = datetime.fromisoformat(event.ts).timestamp()
     except (ValueError, OverflowError):
         return None
-    if happening is None:
+    if happening is None or at > now:
         return None
     return Moment(
         profile=event.profile,
@@ -166,44 +241,6 @@ def _words(happening: Happening, event: SupervisionEvent) -> str:
         how = exit_in_words(event.code, plain(event.signal, 20) if event.signal else None)
         return ", ".join(part for part in (happening, how, detail) if part)
     return happening
-
-
-def _lane(profile: str, moments: list[Moment], since: float, until: float, is_up: bool) -> Lane:
-    up: list[Stretch] = []
-    began: float | None = None
-    for moment in moments:
-        if moment.at > until:
-            break
-        if moment.happening == "ready":
-            # Ready while up: the container ended without a word and came back. Nobody knows when.
-            began = moment.at if began is None else began
-        elif moment.happening in _ENDS_UPTIME and began is not None:
-            up.append(Stretch(since=max(began, since), until=moment.at))
-            began = None
-    if began is not None:
-        # Up until something is heard of it, at least; else until now.
-        last = until if is_up else min(moments[-1].at, until)
-        up.append(Stretch(since=max(began, since), until=last))
-    return Lane(
-        profile=profile,
-        up=[stretch for stretch in up if stretch.until > since],
-        places=_places([moment for moment in moments if since <= moment.at <= until], since, until),
-    )
-
-
-def _places(moments: Iterable[Moment], since: float, until: float) -> list[Place]:
-    width = (until - since) / STEPS
-    places: dict[int, Place] = {}
-    for moment in moments:
-        step = int((moment.at - since) / width)
-        place = places.get(step)
-        if place is None:
-            places[step] = Place(at=moment.at, worst=moment, moments=1)
-        else:
-            place.moments += 1
-            if _weight(moment) >= _weight(place.worst):
-                place.at, place.worst = moment.at, moment
-    return list(places.values())
 
 
 def _weight(moment: Moment) -> int:

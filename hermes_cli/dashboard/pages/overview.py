@@ -90,7 +90,7 @@ def overview_page(place: Place, overview: Overview, story: Timeline, window: str
             _summary(overview),
             el("p", id="said", role="status", class_="toast", hidden=True),
             _table(place, "gateways", "Gateways", _GATEWAY_COLUMNS, gateways),
-            _first_steps(gateways),
+            _first_steps(place, gateways),
             el("form", csrf_field(place.csrf), id="verbs", method="post", action=place.url())
             if place.operator
             else None,
@@ -214,11 +214,15 @@ def _actions(place: Place, row: Row) -> Html:
     return el("td", content, role="cell", data_label="Actions", class_="actions")
 
 
-def _first_steps(gateways: Sequence[Row]) -> Html:
+def _first_steps(place: Place, gateways: Sequence[Row]) -> Html:
     """What to do while there is only the gateway that is always there."""
+    here = (
+        [el("a", "make one here", href=place.url("/create-profile")), ", or by "] if place.operator else None
+    )
     return el(
         "p",
         "Another profile gets a gateway of its own: ",
+        here,
         el("code", "hermes profile create NAME"),
         ", then ",
         el("code", "hermes -p NAME gateway start"),

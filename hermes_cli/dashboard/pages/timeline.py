@@ -13,12 +13,6 @@ from .shell import Place
 
 WORDS: Mapping[str, str] = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days"}
 
-TROUBLE = 5
-"""Crashes and parkings that are shown at once."""
-
-LISTED = 100
-"""Events in the list of all."""
-
 HEIGHT = 20
 _TICKS = 4
 
@@ -129,8 +123,7 @@ def _lane(place: Place, story: Timeline, lane: Lane) -> Html:
         aria_hidden="true",
         focusable="false",
     )
-    crashes = sum(moment.happening == "crashed" for moment in story.moments if moment.profile == lane.profile)
-    counted = f"{crashes} crash{'' if crashes == 1 else 'es'}" if crashes else ""
+    counted = f"{lane.crashes} crash{'' if lane.crashes == 1 else 'es'}" if lane.crashes else ""
     return el(
         "tr",
         el("th", el("a", lane.profile, href=place.profile_url(lane.profile, "logs")), scope="row"),
@@ -170,10 +163,9 @@ def _tick(story: Timeline, at: float) -> str:
 
 
 def _trouble(place: Place, story: Timeline) -> Content:
-    bad = [moment for moment in story.moments if moment.explained_by_log]
-    if not bad:
+    if not story.troubles:
         return None
-    left = len(bad) - TROUBLE
+    left = story.total_troubles - len(story.troubles)
     return el(
         "ul",
         [
@@ -187,7 +179,7 @@ def _trouble(place: Place, story: Timeline) -> Content:
                 f" {moment.words} ",
                 _log_link(place, moment),
             )
-            for moment in bad[:TROUBLE]
+            for moment in story.troubles
         ],
         el("li", f"{left} more in the list", class_="note") if left > 0 else None,
         class_="moments",
@@ -195,8 +187,7 @@ def _trouble(place: Place, story: Timeline) -> Content:
 
 
 def _all(place: Place, story: Timeline) -> Html:
-    shown = story.moments[:LISTED]
-    left = len(story.moments) - len(shown)
+    left = story.total - len(story.moments)
     rows = [
         el(
             "tr",
@@ -211,12 +202,12 @@ def _all(place: Place, story: Timeline) -> Html:
             ),
             el("td", _log_link(place, moment) if moment.explained_by_log else None),
         )
-        for moment in shown
+        for moment in story.moments
     ]
     head = [el("th", title, scope="col") for title in ("Time (UTC)", "Gateway", "What", "Why")]
     return el(
         "details",
-        el("summary", f"All {len(story.moments)} events" if not left else f"The latest {LISTED} events"),
+        el("summary", f"The latest {len(story.moments)} events" if left else f"All {story.total} events"),
         el(
             "div",
             el(

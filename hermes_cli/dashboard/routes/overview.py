@@ -11,9 +11,11 @@ from starlette.routing import Route
 
 from hermes_cli.dashboard.app import Dashboard
 from hermes_cli.dashboard.pages.overview import overview_page
+from hermes_cli.dashboard.pages.timeline import timeline_section
 from hermes_cli.dashboard.streams import status_events
 from hermes_cli.faces.background import in_thread
-from hermes_cli.faces.timeline import WINDOWS, read_timeline
+from hermes_cli.faces.overview import Overview
+from hermes_cli.faces.timeline import WINDOWS, Timeline, read_timeline
 from hermes_cli.serving.exposition import MEDIA_TYPE
 from hermes_cli.status.metrics import status_metrics
 
@@ -24,6 +26,7 @@ def routes(dashboard: Dashboard) -> list[Route]:
     here = _Overview(dashboard)
     return [
         Route("/", here.page),
+        Route("/timeline", here.timeline),
         Route("/events/status", here.status_stream),
         Route("/api/status", here.status),
         Route("/api/session", here.session),
@@ -38,16 +41,25 @@ class _Overview:
         self._dashboard = dashboard
 
     async def page(self, request: Request) -> Response:
-        dashboard = self._dashboard
-        dashboard.require(request, "read")
+        self._dashboard.require(request, "read")
+        overview = await self._dashboard.board.fresh()
+        story, window = await self._story(request, overview)
+        return self._dashboard.page(overview_page(self._dashboard.place(request), overview, story, window))
+
+    async def timeline(self, request: Request) -> Response:
+        """That section of the page alone: every open page takes it when something has happened."""
+        self._dashboard.require(request, "read")
+        overview = await self._dashboard.board.fresh()
+        story, window = await self._story(request, overview)
+        place = self._dashboard.place(request)
+        return self._dashboard.page(timeline_section(place, story, window, overview.story))
+
+    async def _story(self, request: Request, overview: Overview) -> tuple[Timeline, str]:
         window = request.query_params.get("window", DEFAULT_WINDOW)
         window = window if window in WINDOWS else DEFAULT_WINDOW
-        overview = await dashboard.board.fresh()
         up = {row.profile: row.pid != "" for row in overview.rows if row.profile is not None}
-        story = await in_thread(
-            lambda: read_timeline(dashboard.settings.root, up, WINDOWS[window], time.time())
-        )
-        return dashboard.page(overview_page(dashboard.place(request), overview, story, window))
+        root = self._dashboard.settings.root
+        return await in_thread(lambda: read_timeline(root, up, WINDOWS[window], time.time())), window
 
     async def status_stream(self, request: Request) -> Response:
         dashboard = self._dashboard

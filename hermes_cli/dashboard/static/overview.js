@@ -139,7 +139,8 @@ function drawSoon() {
 }
 
 async function draw() {
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => undefined);
+  const asked = address("/timeline") + location.search;
+  const answer = await fetch(asked, { headers: { accept: "text/html" } }).catch(() => undefined);
   drawing = undefined;
   if (!answer?.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");

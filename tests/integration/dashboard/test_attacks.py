@@ -103,6 +103,10 @@ def test_a_link_from_elsewhere_leads_to_the_page_and_not_to_the_form(tmp_path: P
         link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
         answer = dashboard.client().visit("/hermes/?window=7d", **link)
         assert (answer.status, answer.headers["refresh"]) == (200, "0;url=/hermes/?window=7d")
+        for path in ("/hermes/profiles/%0d%0aset-cookie:x=1/delete", "/hermes/profiles/%22;url=x/delete"):
+            answer = dashboard.client().visit(path, **link)
+            assert (answer.status, answer.headers["refresh"][:11]) == (200, "0;url=/herm")
+            assert "set-cookie" not in answer.headers
         again = dashboard.client().visit("/hermes/?window=7d", **{"sec-fetch-site": "same-origin"})
         assert again.headers["location"] == "/hermes/login?next=%2F%3Fwindow%3D7d"
 

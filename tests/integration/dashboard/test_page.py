@@ -48,6 +48,7 @@ def test_an_empty_home_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_nothing_inline_and_nothing_from_elsewhere(dashboard: Dashboard) -> None:
+    record_event(dashboard.root, "coder", "crashed", code=1)
     answer = dashboard.client().get("/")
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -97,6 +98,20 @@ def test_a_crash_leads_to_the_log_around_its_time(dashboard: Dashboard) -> None:
     address = f"/profiles/coder/logs?around={quote_plus(moment)}"
     assert page.count(f'href="{address}"') >= 2, "once in the drawing, once in the list"
     assert 'aria-current="true">1 hour' in page
+
+
+def test_the_timeline_can_be_had_alone_and_the_page_says_what_it_knows(dashboard: Dashboard) -> None:
+    client = dashboard.client()
+    before = re.findall(r'data-story="([^"]*)"', client.get("/").text)
+    record_event(dashboard.root, "coder", "crashed", code=1)
+    events = client.events("/events/status")
+    board = events.next()
+    assert board is not None
+    assert [board.data["story"]] != before
+    section = client.get("/timeline?window=1h").text
+    assert section.startswith("<section")
+    assert f'data-story="{board.data["story"]}"' in section
+    assert "crashed, exit 1" in section
 
 
 @pytest.mark.parametrize("window", ["", "2h", "<script>", "24h' onload='x", "1e9"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hermes_cli.faces.timeline import STEPS, Timeline, timeline
+from hermes_cli.faces.timeline import LISTED, STEPS, TROUBLES, Timeline, timeline
 from hermes_cli.gateway.supervision_log import SupervisionEvent
 
 NOW = 1_760_000_000.0
@@ -33,7 +33,8 @@ def test_a_gateway_is_up_from_ready_to_its_end() -> None:
     )
     assert stretches(story) == [(3000, 2000), (1990, 0)]
     assert [moment.words for moment in story.moments] == ["ready", "crashed, killed by SIGKILL", "ready"]
-    assert story.crashes() == 1
+    assert story.lanes[0].crashes == 1
+    assert [moment.words for moment in story.troubles] == ["crashed, killed by SIGKILL"]
 
 
 def test_what_was_up_before_the_window_is_up_from_its_beginning() -> None:
@@ -61,7 +62,12 @@ def test_a_crash_leads_to_its_log_by_the_time_of_the_event() -> None:
 
 def test_a_crash_loop_is_counted_and_not_drawn_a_thousand_times() -> None:
     events = [event("crashed", 1000 - n / 10, code=1) for n in range(1000)]
-    lane = told(*events, event("ready", 899), event("parked", 898, detail="crash loop")).lanes[0]
+    story = told(*events, event("ready", 899), event("parked", 898, detail="crash loop"))
+    lane = story.lanes[0]
+    assert (lane.crashes, story.total, story.total_troubles) == (1000, 1002, 1001)
+    assert len(story.moments) == LISTED
+    assert story.moments[0].words == "parked: crash loop"
+    assert len(story.troubles) == TROUBLES
     assert len(lane.places) <= STEPS
     assert sum(place.moments for place in lane.places) == 1002
     assert lane.places[-1].worst.words == "parked: crash loop"
@@ -89,3 +95,16 @@ def test_the_words_of_others_are_made_harmless() -> None:
 def test_events_of_the_future_are_not_drawn() -> None:
     assert told(event("ready", -500)).moments == []
     assert stretches(told(event("ready", 10), event("crashed", -500, code=1))) == [(10, 0)]
+
+
+def test_a_gateway_that_crashes_all_day_is_drawn_with_what_can_be_seen() -> None:
+    events = [
+        one
+        for n in range(20_000)
+        for one in (event("ready", 86_400 - 4 * n), event("crashed", 86_400 - 4 * n - 3, code=1))
+    ]
+    story = told(*events, window=86_400)
+    lane = story.lanes[0]
+    assert lane.crashes == 20_000
+    assert len(lane.up) < 10
+    assert len(lane.places) <= STEPS
