@@ -63,6 +63,15 @@ def test_a_gateway_is_stopped_started_and_restarted(installation: Installation, 
     expect(page.locator("#said")).to_contain_text("is ready again")
 
 
+def test_the_keyboard_stops_and_starts_and_stays_where_it_is(page: Page) -> None:
+    coder = row(page, "coder")
+    coder.get_by_role("button", name="Stop coder").focus()
+    for key, state, following in (("Enter", "down", "Start coder"), ("Space", "ready", "Stop coder")):
+        page.keyboard.press(key)
+        expect(coder.locator('[data-f="actual"]')).to_have_text(state)
+        expect(coder.get_by_role("button", name=following)).to_be_focused()
+
+
 def test_a_parked_gateway_says_why_and_is_unparked(installation: Installation, page: Page) -> None:
     box = installation.box
     writer = row(page, "writer")
