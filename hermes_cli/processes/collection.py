@@ -131,6 +131,15 @@ class Collection:
             if name not in wanted:
                 self.release(name)
 
+    def forget(self, process_id: str) -> None:
+        """Remove it as soon as it and all that it left behind have ended, and its events are taken."""
+        directory = self._directory / process_id
+        try:
+            records.write_bytes(directory / records.FORGOTTEN, b"")
+        except OSError as error:
+            raise ProcessError(f"{process_id} cannot be forgotten: {error.strerror}") from error
+        self._remove_if_over(self.get(process_id))
+
     def clean(self) -> int:
         """Remove what was kept long enough, and what was cut off half-made; how many processes."""
         if not self._directory.is_dir():
@@ -150,16 +159,18 @@ class Collection:
         for name in self._names():
             if self._half_made(self._directory / name, now) and not _held(self._directory / name, now):
                 self.discard(self._directory / name)
-        for kept in self.all():
-            ended = kept.status.ended_at
-            if kept.status.control or ended is None:
-                continue
-            patience = self._limits.kept_with_news if _news(kept.directory) else self._limits.kept_after_end
-            if _held(kept.directory, now):
-                continue
-            if now - ended > patience:
-                removed += self.discard(kept.directory)
-        return removed
+        return removed + sum(self._remove_if_over(kept) for kept in self.all())
+
+    def _remove_if_over(self, kept: Kept) -> bool:
+        """Whether it was kept long enough, and is gone."""
+        now, ended, limits = self._clock(), kept.status.ended_at, self._limits
+        if kept.status.control or ended is None or _held(kept.directory, now):
+            return False
+        if _news(kept.directory):
+            over = now - ended > limits.kept_with_news
+        else:
+            over = now - ended > limits.kept_after_end or (kept.directory / records.FORGOTTEN).exists()
+        return over and self.discard(kept.directory)
 
     def _make_room(self, spec: Spec) -> None:
         """Refuse what is beyond the limits; remove finished processes, oldest end first, to stay within."""

@@ -404,6 +404,13 @@ class Registry:
         """Remove what was kept long enough and finish what was cut off; how many were removed."""
         return self._collection.clean()
 
+    def forget(self, given: str) -> None:
+        """Keep nothing of it for the half hour: it goes as soon as it and all that it left behind have ended.
+
+        Raises `NoSuchProcessError`.
+        """
+        self._collection.forget(self._kept(given).spec.id)
+
     def running_count(self) -> int:
         return sum(kept.status.state == "running" for kept in self._collection.all())
 

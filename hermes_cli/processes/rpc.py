@@ -90,7 +90,7 @@ class Server:
             self._special[verb] = self._packing(getattr(registry, verb))
         for verb in (
             *("find", "wait_for_output", "resize", "signal", "clean", "running_count", "events_taken"),
-            *("has_active_processes", "has_active_for_session"),
+            *("forget", "has_active_processes", "has_active_for_session"),
         ):
             self._special[verb] = self._plain(getattr(registry, verb))
 

@@ -402,7 +402,11 @@ class Execution:
         await self._persist(change)
 
     async def _release(self, process_id: str) -> None:
-        await self._runner.blocking(self._runner.registry.collection.release, process_id)
+        """All of it is in the journal, and how it ended."""
+        registry = self._runner.registry
+        await self._runner.blocking(registry.collection.release, process_id)
+        with contextlib.suppress(ProcessError, OSError):
+            await self._runner.blocking(registry.forget, process_id)
 
     # Writing
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 import time
@@ -171,16 +172,24 @@ class Terminal:
         result: Result = {
             "session_id": session_id,
             **ending,
-            "output": output.text,
+            "output": output.text if output else "",
             "duration_seconds": round(time.monotonic() - began, 3),
         }
-        if output.left_out:
+        if output and output.left_out:
             result["output_left_out_bytes"] = output.left_out
         if note:
             result["timeout_note"] = note
         if ending["status"] == "exited":
             self._explain(result, checked, context)
+            if output and not output.left_out and "descendants" not in result:
+                self._forget(session_id)
+                del result["session_id"]
         return result | _warned([*warnings, *started.warnings])
+
+    def _forget(self, session_id: str) -> None:
+        """All of it was told: it takes no place among those that are kept."""
+        with contextlib.suppress(ProcessError, OSError):
+            self._registry.forget(session_id)
 
     def _patience(self, asked: float | None) -> tuple[float, str | None]:
         limit = self._longest
@@ -235,12 +244,12 @@ class Terminal:
         except (ProcessError, OSError) as error:
             return Killed(session_id, "error", message=str(error))
 
-    def _output(self, session_id: str, warnings: list[str]) -> Shortened:
+    def _output(self, session_id: str, warnings: list[str]) -> Shortened | None:
         try:
             return whole_output(self._registry, session_id)
         except (ProcessError, OSError) as error:
             warnings.append(f"its output could not be read: {error}")
-            return Shortened("")
+            return None
 
     def _explain(self, result: Result, checked: danger.Checked, context: ToolContext) -> None:
         """Say what an exit code and an output alone do not."""

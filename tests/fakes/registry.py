@@ -50,6 +50,7 @@ class FakeRegistry:
         self.processes: dict[str, Scripted] = {}
         self.fails: dict[str, Exception] = {}
         self.killed: builtins.list[str] = []
+        self.forgotten: builtins.list[str] = []
         self.kill_answer: Killed | None = None
         self._begin = begin
 
@@ -130,6 +131,10 @@ class FakeRegistry:
 
     def submit(self, given: str, /, text: str) -> Wrote:
         return self.write(given, (text + "\n").encode())
+
+    def forget(self, given: str, /) -> None:
+        self._maybe_fail("forget")
+        self.forgotten.append(self._of(given)[0])
 
     def close(self, given: str, /) -> Closed:
         self._maybe_fail("close")

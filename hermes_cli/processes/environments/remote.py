@@ -212,6 +212,9 @@ class RemoteEnvironment:
     def clean(self) -> int:
         return int(self._call("clean"))
 
+    def forget(self, given: str, /) -> None:
+        self._call("forget", given=given)
+
     def running_count(self) -> int:
         return int(self._call("running_count"))
 

@@ -64,6 +64,21 @@ def test_it_is_listed_with_its_owner_and_what_it_says(environment: Environment) 
     assert environment.spec(session_id).owner == owner
 
 
+def test_what_is_forgotten_is_listed_no_more_once_it_has_ended(environment: Environment) -> None:
+    kept, forgotten = start(environment, "true"), start(environment, "sleep 60")
+    environment.forget(forgotten)
+    assert forgotten in [row.session_id for row in environment.list()]
+    environment.kill(forgotten, grace=1)
+
+    def left() -> list[str]:
+        environment.clean()
+        return [row.session_id for row in environment.list()]
+
+    wait_for(lambda: left() == [kept], 20, "only the other to be left")
+    with pytest.raises(NoSuchProcessError):
+        environment.forget(forgotten)
+
+
 def test_arguments_go_without_a_shell_and_bytes_that_are_no_text_arrive(environment: Environment) -> None:
     started = environment.start(StartRequest(argv=("printf", "%s|", "a b", "$HOME", "\udcff")))
     assert ended(environment, started.session_id)[2] == "a b|$HOME|�|"

@@ -16,7 +16,7 @@ from hermes_cli.runs import sessions
 from hermes_cli.runs.errors import BadRequestError, UnsupportedError
 from hermes_cli.runs.types import Run
 
-from .harness import House, house, text_of
+from .harness import House, house, text_of, wait_for
 
 TELL = 'env | grep ^HERMES_ | sort; echo --; cat "$HERMES_SESSION_LOG"'
 
@@ -71,6 +71,23 @@ def test_a_run_knows_itself_and_what_was_said_before_it(home: Path) -> None:
                 *(("message", failed.run_id), ("answer", failed.run_id)),
             ]
             assert (log[3]["text"], log[3]["exit_code"]) == ("no\n", 3)
+
+    asyncio.run(scene())
+
+
+def test_the_process_of_a_run_goes_with_it(home: Path) -> None:
+    """All that it said is in the journal."""
+
+    async def scene() -> None:
+        async with house(home) as here:
+            run = await here.submit("echo kept")
+            assert await said(here, run) == "kept\n"
+
+            def gone() -> bool:
+                here.registry.clean()
+                return not list((home / "processes").glob("proc_*"))
+
+            await wait_for(gone, "that nothing of the process is left", 20.0)
 
     asyncio.run(scene())
 

@@ -117,6 +117,37 @@ def test_one_whose_events_nobody_has_taken_is_kept_a_week(kept: Kept) -> None:
     assert kept.collection.clean() == 1
 
 
+def test_what_is_forgotten_goes_at_once_where_it_is_over(kept: Kept) -> None:
+    forgotten, other = kept.finished(), kept.finished()
+    kept.collection.forget(forgotten)
+    assert kept.names() == {other}
+    with pytest.raises(ProcessError, match="cannot be forgotten"):
+        kept.collection.forget(forgotten)
+
+
+def test_what_is_forgotten_stays_while_anything_of_it_runs(kept: Kept) -> None:
+    process_id = kept.running()
+    kept.rewrite(process_id, state="exited", ended_at=kept.clock(), exit_code=0, descendants=1)
+    kept.collection.forget(process_id)
+    assert kept.collection.clean() == 0
+    assert kept.collection.get(process_id).status.descendants == 1
+    kept.lose(process_id)
+    kept.rewrite(process_id, control="", descendants=0)
+    assert kept.collection.clean() == 1
+
+
+@pytest.mark.parametrize("mark", [records.HELD, records.EVENTS])
+def test_what_is_forgotten_stays_while_somebody_is_to_be_told_of_it(kept: Kept, mark: str) -> None:
+    process_id = kept.finished(news=mark == records.EVENTS)
+    directory = kept.directory / process_id
+    if mark == records.HELD:
+        (directory / mark).touch()
+    kept.collection.forget(process_id)
+    assert kept.collection.clean() == 0
+    (directory / mark).unlink()
+    assert kept.collection.clean() == 1
+
+
 def test_running_ones_are_never_removed(kept: Kept) -> None:
     process_id = kept.running()
     kept.clock.now += 10 * 365 * 86400

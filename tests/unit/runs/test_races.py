@@ -61,6 +61,9 @@ class FakeRegistry:
     def release(self, process_id: str) -> None:
         assert self.states[process_id] != "running"
 
+    def forget(self, process_id: str) -> None:
+        assert self.states[process_id] != "running"
+
     def release_others(self, wanted: Container[str]) -> None:
         pass
 

@@ -41,6 +41,10 @@ class Shell:
     def run(self, command: str, *, context: ToolContext | None = None, **arguments: Any) -> dict[str, Any]:
         return self.tools.call("terminal", {"command": command, **arguments}, context)
 
+    def kept(self) -> list[Path]:
+        """What is on disk of processes."""
+        return list((self.directory / "processes").iterdir())
+
     def process(self, action: str, session_id: str = "", **arguments: Any) -> dict[str, Any]:
         return self.tools.call("process", {"action": action, "session_id": session_id, **arguments})
 
@@ -183,10 +187,24 @@ def test_a_conversation_with_a_repl(shell: Shell) -> None:
 
 
 def test_offsets_beyond_the_end_are_a_sentence(shell: Shell) -> None:
-    session_id = shell.run("echo x")["session_id"]
+    session_id = shell.run("echo x", background=True)["session_id"]
     for arguments in ({"action": "poll", "cursor": 10**9}, {"action": "log", "offset": 10**9}):
         result = shell.tools.call("process", {"session_id": session_id, **arguments})
         assert (result["status"], result["code"]) == ("error", "bad_cursor")
+
+
+def test_commands_in_the_foreground_take_no_place_of_those_that_are_kept(shell: Shell) -> None:
+    kept = shell.run("echo kept", background=True)["session_id"]
+    shell.process("wait", kept)
+    for number in range(5):
+        assert shell.run(f"echo {number}")["output"] == f"{number}\n"
+
+    def left() -> list[str]:
+        shell.registry.clean()
+        return [row["session_id"] for row in shell.process("list")["processes"]]
+
+    eventually(lambda: left() == [kept], "that only the one in the background is listed")
+    assert not any(path.name.startswith("proc_") and path.name != kept for path in shell.kept())
 
 
 def test_a_wait_returns_with_the_exit(shell: Shell) -> None:

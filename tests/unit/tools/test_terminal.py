@@ -90,6 +90,33 @@ def test_what_fits_is_whole_and_what_does_not_is_counted(size: int) -> None:
     assert len(head) + len(tail) + result["output_left_out_bytes"] == size
 
 
+def test_a_command_of_which_all_was_told_is_forgotten() -> None:
+    registry = FakeRegistry(writes("hello\n"))
+    result = run(registry, {"command": "x"})
+    assert registry.forgotten == list(registry.processes)
+    assert "session_id" not in result, "there is nothing under it any more"
+
+
+def test_a_command_of_which_something_is_left_to_ask_for_is_kept() -> None:
+    def leaves(process: Scripted) -> None:
+        process.descendants = 1
+        process.end(0)
+
+    shortened, left, late = FakeRegistry(writes("x" * 60_000)), FakeRegistry(leaves), FakeRegistry()
+    unread = FakeRegistry(writes("x"))
+    unread.fails["poll"] = ProcessError("the disk")
+    for registry in (shortened, unread, left, late):
+        result = run(registry, {"command": "x", "timeout": 0.05})
+        assert registry.forgotten == []
+        assert result["session_id"] in registry.processes
+
+
+def test_a_command_that_cannot_be_forgotten_is_told_all_the_same() -> None:
+    registry = FakeRegistry(writes("hello\n"))
+    registry.fails["forget"] = ProcessError("the disk")
+    assert run(registry, {"command": "x"})["output"] == "hello\n"
+
+
 def test_characters_of_several_bytes_are_not_lost_at_the_cut() -> None:
     text = "äöü€😀\n" * 20_000
     result = run(FakeRegistry(writes(text)), {"command": "x"})
