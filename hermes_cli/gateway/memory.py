@@ -1,4 +1,4 @@
-"""Gives back the memory that only the start needed: the idle gateway is the usual one, and there are many."""
+"""Gives back memory that is needed no more: the idle gateway is the usual one, and there are many."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ _MADV_DONTNEED = 4
 
 
 def shrink() -> None:
-    """Return freed heap to the system, and unmap the program text that the imports touched.
+    """At the end of the start: what is there now stays, and no later collection has to look at it."""
+    gc.collect()
+    gc.freeze()
+    give_back()
+
+
+def give_back() -> None:
+    """Return freed heap to the system, and unmap the program text that was touched.
 
     Text comes back from the page cache, 64 KiB at a fault, where it is used again; most of it (OpenSSL's
     3 MB first of all, which asyncio imports and nothing here uses) is not.
     """
     gc.collect()
-    gc.freeze()
     with contextlib.suppress(OSError, AttributeError, ValueError):
         libc = ctypes.CDLL(None)
         libc.malloc_trim(0)

@@ -18,6 +18,7 @@ from hermes_cli.home import Home
 from hermes_cli.serving.exposition import Metric
 
 from .activity import report_activity
+from .memory import give_back
 from .process_service import ProcessService
 from .run_metrics import RunTally
 
@@ -260,6 +261,7 @@ class RunService:
                 done = False
             except TimeoutError:
                 await self._settle(lambda: _is_quiet(runner))
+                give_back()
                 done = True
 
     async def _settle(self, quiet: Callable[[], bool]) -> None:

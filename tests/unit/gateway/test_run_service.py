@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import sys
 import time
@@ -23,6 +24,7 @@ from hermes_cli.home import Home
 from hermes_cli.processes.types import Owner, StartRequest
 from hermes_cli.runs import sessions
 from hermes_cli.runs.errors import StoreError
+from hermes_cli.runs.settled import settled
 from hermes_cli.runs.types import RunRequest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are tested on Linux")
@@ -150,6 +152,56 @@ def test_a_store_that_is_none_is_a_problem_and_mended_when_it_is_gone(home: Home
             home.state_db.unlink()
             await ended(service, "true")
             assert service.problem == ""
+
+    asyncio.run(scene())
+
+
+def test_once_it_is_quiet_it_is_said_until_the_next_run_begins(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever kills the gateway then leaves a home that needs no look."""
+    monkeypatch.setattr(run_service, "_QUIET", 0.01)
+
+    async def quiet() -> None:
+        async with asyncio.timeout(20):
+            while settled(home) is None:
+                await asyncio.sleep(0.01)
+
+    async def scene() -> None:
+        async with serving(home) as service:
+            session = await ended(service, "true")
+            await quiet()
+            runner = await service.runner()
+            run, _ = await runner.submit(RunRequest(message="sleep 100", session_id=session))
+            assert settled(home) is None
+            assert not home.runs_settled.exists()
+            await service._look_after(runner)
+            assert settled(home) is None, "to look after others is not to be quiet"
+            await runner.cancel(run.run_id)
+            await quiet()
+
+    asyncio.run(scene())
+
+
+def test_no_run_begins_where_it_cannot_be_taken_back(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_service, "_QUIET", 0.01)
+
+    def fails(directory: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async def scene() -> None:
+        async with serving(home) as service:
+            await ended(service, "true")
+            async with asyncio.timeout(20):
+                while settled(home) is None:
+                    await asyncio.sleep(0.01)
+            runner = await service.runner()
+            with monkeypatch.context() as broken:
+                broken.setattr("hermes_cli.runs.settled.sync_directory", fails)
+                with pytest.raises(StoreError, match="no run begins"):
+                    await runner.submit(RunRequest(message="true"))
+            assert len(await runner.journal.read(lambda store: store.runs(limit=9))) == 1
+            await ended(service, "true")
 
     asyncio.run(scene())
 
