@@ -1,12 +1,38 @@
-"""A run's events as lines of a log."""
+"""A run's events: asked for from a cursor on, and as lines of a log."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hermes_cli.faces.printable import plain_text
 from hermes_cli.faces.run_words import note_of
-from hermes_cli.gateway.run_api import RunEvent
+from hermes_cli.gateway.client import GatewayAnswerError
+from hermes_cli.gateway.run_api import EventPage, RunEvent
 
 from .widgets.text_log import Line, TextLog
+
+if TYPE_CHECKING:
+    from hermes_cli.gateway.run_client import RunClient
+
+
+def ask_for_page(client: RunClient, run_id: str, cursor: str, wait: float) -> tuple[str | None, EventPage]:
+    """The events behind `cursor`, within `wait` seconds; and the text that is kept in the place of those
+    before them, where they are not kept any more. Raises `reach.FAILURES`."""
+    try:
+        return None, client.page(run_id, cursor, wait=wait)
+    except GatewayAnswerError as error:
+        if "snapshot" not in error.problem:
+            raise
+        return str(error.problem["snapshot"]), client.page(run_id, str(error.problem["cursor"]))
+
+
+def show_page(log: TextLog, snapshot: str | None, page: EventPage, *, quiet: bool = False) -> None:
+    """Show both. `quiet`: leave out what a conversation need not say."""
+    if snapshot is not None:
+        log.add([Line("(of the earlier events, the text alone is kept)", "dim")])
+        log.feed(snapshot)
+    for event in page.events:
+        show_event(log, event, quiet=quiet)
 
 
 def show_event(log: TextLog, event: RunEvent, *, quiet: bool = False) -> None:

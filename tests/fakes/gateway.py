@@ -24,6 +24,8 @@ class Refusal(msgspec.Struct):
     status: int
     code: str
     detail: str
+    more: dict[str, Any] = {}
+    """What else is in the body."""
 
 
 class FakeGateway:
@@ -94,6 +96,8 @@ def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
             respond = gateway.routes.get(route, _nothing_here)
             value = respond({key: values[0] for key, values in parse_qs(where.query).items()})
             status = value.status if isinstance(value, Refusal) else 200
+            if isinstance(value, Refusal):
+                value = {"code": value.code, "detail": value.detail, **value.more}
             data = value if isinstance(value, bytes) else msgspec.json.encode(value)
             try:
                 self.send_response(status)

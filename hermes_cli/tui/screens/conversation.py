@@ -20,7 +20,7 @@ from hermes_cli.tui.following import WAIT, keep_asking
 from hermes_cli.tui.here import hermes
 from hermes_cli.tui.installation import Installation
 from hermes_cli.tui.run_orders import RunOrders
-from hermes_cli.tui.run_text import show_event
+from hermes_cli.tui.run_text import ask_for_page, show_page
 from hermes_cli.tui.widgets.lines import NoteLine, ReachLine
 from hermes_cli.tui.widgets.log_pane import LogPane
 from hermes_cli.tui.widgets.message_box import MessageBox
@@ -150,16 +150,16 @@ class ConversationScreen(InnerScreen):
         try:
             await keep_asking(
                 self.installation.home(self.profile),
-                lambda: client.page(run_id, self._cursor, wait=WAIT),
+                lambda: ask_for_page(client, run_id, self._cursor, WAIT),
                 self._take_events,
                 self._stands,
             )
         finally:
             self._active = None
 
-    def _take_events(self, page: EventPage) -> bool:
-        for event in page.events:
-            show_event(self.pane.log_view, event, quiet=True)
+    def _take_events(self, answer: tuple[str | None, EventPage]) -> bool:
+        snapshot, page = answer
+        show_page(self.pane.log_view, snapshot, page, quiet=True)
         self._cursor = page.cursor
         waits = page.status == "awaiting_approval"
         words = "It waits to be allowed: F2 shows what, and asks." if waits else page.status.replace("_", " ")

@@ -18,7 +18,7 @@ from hermes_cli.tui.following import WAIT, keep_asking
 from hermes_cli.tui.here import hermes
 from hermes_cli.tui.installation import Installation
 from hermes_cli.tui.run_orders import RunOrders
-from hermes_cli.tui.run_text import show_event
+from hermes_cli.tui.run_text import ask_for_page, show_page
 from hermes_cli.tui.widgets.lines import NoteLine, ReachLine
 from hermes_cli.tui.widgets.log_pane import LogPane
 from hermes_cli.tui.widgets.text_log import Line
@@ -90,19 +90,17 @@ class RunScreen(InnerScreen):
     async def _follow(self) -> None:
         client = self.installation.client(self.profile).runs
 
-        def ask() -> tuple[EventPage, RunView]:
-            page = client.page(self.run_id, self._cursor, wait=WAIT)
-            return page, client.get(self.run_id)
+        def ask() -> tuple[str | None, EventPage, RunView]:
+            return *ask_for_page(client, self.run_id, self._cursor, WAIT), client.get(self.run_id)
 
         await keep_asking(self.installation.home(self.profile), ask, self._take, self._stands)
 
-    def _take(self, answer: tuple[EventPage, RunView]) -> bool:
-        page, run = answer
+    def _take(self, answer: tuple[str | None, EventPage, RunView]) -> bool:
+        snapshot, page, run = answer
         if self._run is None:
             self.pane.log_view.add([Line(f"> {one_line(run.message, 2000)}", "bold")])
         self._run = run
-        for event in page.events:
-            show_event(self.pane.log_view, event)
+        show_page(self.pane.log_view, snapshot, page)
         self._cursor = page.cursor
         look = run_look(run)
         self.title_line.show(

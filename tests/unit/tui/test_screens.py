@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from hermes_cli.gateway.records import IntentRecord, ParkedRecord, StateRecord
+from hermes_cli.gateway.run_api import EventPage, RunEvent
 from hermes_cli.home import Home, save
+from hermes_cli.tui.screens.run import RunScreen
 from tests.fakes.gateway import FakeGateway, Refusal
-from tests.unit.tui.scenery import RUN, findings, still_gateway, still_stage
+from tests.unit.tui.scenery import RUN, ended_run, findings, still_gateway, still_stage
 from tests.unit.tui.snapshots import assert_looks
 from tests.unit.tui.stage import Scene, Stage, screen, sees
 
@@ -130,9 +132,37 @@ class TestTheGatewayCannotBeAsked:
         with fake.serving():
             stage.play(scene, profile="coder")
 
-    def test_a_run_that_is_gone_is_said_to_be(self, stage: Stage) -> None:
-        from hermes_cli.tui.screens.run import RunScreen
+    def test_a_run_of_which_only_the_text_is_kept_shows_that(self, stage: Stage) -> None:
+        fake = FakeGateway(Home.of("coder", stage.root))
+        run = ended_run()
+        gone = {"code": "cursor_expired", "detail": "gone", "cursor": f"{RUN}:3", "snapshot": "kept words\n"}
+        last = [
+            RunEvent(event_id=f"{RUN}:4", seq=4, run_id=RUN, session_id="s", type="failed", created_at=1.0)
+        ]
 
+        def events(query: Mapping[str, str]) -> object:
+            if query["cursor"] == "0":
+                return Refusal(410, "cursor_expired", "gone", gone)
+            return EventPage(
+                run_id=RUN,
+                events=[last],
+                cursor=f"{RUN}:4",
+                last_event_id=f"{RUN}:4",
+                status="failed",
+                terminal_state="failed",
+            )
+
+        fake.answer(f"GET /v1/runs/{RUN}", run)
+        fake.routes[f"GET /v1/runs/{RUN}/events"] = events
+
+        async def scene(pilot: Pilot[None]) -> None:
+            pilot.app.push_screen(RunScreen(stage.installation(), "coder", RUN))
+            await sees(pilot, "the text alone is kept", "kept words", "— failed")
+
+        with fake.serving():
+            stage.play(scene, profile="coder")
+
+    def test_a_run_that_is_gone_is_said_to_be(self, stage: Stage) -> None:
         fake = FakeGateway(Home.of("coder", stage.root))
         fake.answer(f"GET /v1/runs/{RUN}/events", Refusal(404, "no_such_run", f"there is no run {RUN}"))
 
