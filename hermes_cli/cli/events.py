@@ -73,6 +73,9 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     type=click.IntRange(0, 1_000_000),
     help=f"Only the last N of those on file. [default: all; with -f and no --since {_RECENT}]",
 )
+@click.option(
+    "--test-webhook", is_flag=True, help="Send a test event to the webhook, and say what came of it."
+)
 @json_option
 @pass_context
 def events(
@@ -81,12 +84,17 @@ def events(
     profiles: tuple[str, ...],
     since: float | None,
     lines: int | None,
+    test_webhook: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Print what supervision did, oldest first: starts, crashes, parkings, registrations.
 
     With --json, one object a line, as in logs/supervision.jsonl. ^C ends it with 130.
     """
+    if test_webhook:
+        if follow or profiles or since is not None or lines is not None:
+            raise click.UsageError("--test-webhook prints no events; it goes with --json alone")
+        return _test_webhook(context, as_json)
     from hermes_cli.gateway.supervision_log import EventFollower, read_events
 
     wanted = {*profiles, *((context.profile,) if context.chosen else ())}
@@ -95,12 +103,13 @@ def events(
         found = list(read_events(context.root))
         _check(context, wanted, found)
         _print(_selected(found, wanted, since, limit), as_json)
-        return
+        return 0
     with EventFollower(context.root) as follower:
         found = follower.past()
         _check(context, wanted, found)
         _print(_selected(found, wanted, since, limit), as_json)
         _print((event for event in follower.coming() if not wanted or event.profile in wanted), as_json)
+    return 0
 
 
 def _check(context: Context, wanted: Iterable[str], found: list[SupervisionEvent]) -> None:
@@ -148,3 +157,34 @@ def _print(found: Iterable[SupervisionEvent], as_json: bool) -> None:
         words = words_of({name: plain(value) if isinstance(value, str) else value for name, value in members})
         if words is not None:
             click.echo(words)
+
+
+def _test_webhook(context: Context, as_json: bool) -> int:
+    """0 where the endpoint takes the event, 1 where it does not. `ConfigError` where there is none."""
+    import secrets
+    import time
+
+    from hermes_cli.config import ConfigError
+    from hermes_cli.gateway.webhook_request import body_of, post
+    from hermes_cli.gateway.webhook_settings import webhook_of
+    from hermes_cli.home import Home
+
+    from .context import print_json
+
+    webhook = webhook_of(context.root)
+    if webhook is None:
+        message = "is not set: 'hermes config set notifications.webhook URL' says whom to tell"
+        raise ConfigError(Home.of(root=context.root).config, message, key="notifications.webhook")
+    identity = f"evt_{secrets.token_hex(12)}"
+    event = {
+        "ts": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "profile": context.profile,
+        "event": "test",
+        "detail": "sent by hermes events --test-webhook",
+    }
+    answer = post(webhook, identity, body_of(event, identity))
+    if as_json:
+        print_json({"id": identity, "endpoint": webhook.place, **answer._asdict()})
+    else:
+        click.echo(f"{webhook.place} {answer.words} ({answer.seconds:.2f} s)", err=not answer.taken)
+    return 0 if answer.taken else 1

@@ -14,11 +14,13 @@ from .tree import Entry
 _BLANK = re.compile(r" *(?:#.*)?")
 _SECTION = re.compile(r"([a-z][a-z0-9_]*):(?: *| +#.*)")
 _LEAF = re.compile(
-    r"( +)([a-z][a-z0-9_]*): +(" r"[A-Za-z0-9][A-Za-z0-9._-]*" r'|"[^"\\]*"|\'[^\']*\')(?: *| +#.*)'
+    r"( +)([a-z][a-z0-9_]*): +("
+    r"[A-Za-z0-9][A-Za-z0-9._-]*|https?://[A-Za-z0-9._/:-]*[A-Za-z0-9_/]"
+    r'|"[^"\\]*"|\'[^\']*\')(?: *| +#.*)'
 )
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,8}")
 _FLOAT = re.compile(r"(?:0|[1-9][0-9]{0,8})\.[0-9]{1,9}")
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9._-]*|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9._-]*|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|https?://[A-Za-z0-9._/:-]+")
 _NOT_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null"})
 """YAML 1.1 reads them as something other than text, in several spellings."""
 

@@ -24,11 +24,13 @@ from .schema import (
     SECTIONS,
     SUBSECTIONS,
     TOKEN_VARIABLE,
+    WEBHOOK_VARIABLE,
     AgentConfig,
     Config,
     DashboardConfig,
     GatewayConfig,
     Key,
+    NotificationsConfig,
     RunsConfig,
     TerminalConfig,
     ToolsConfig,
@@ -61,9 +63,13 @@ class Inspection:
         return port if isinstance(port, int) else None
 
     def config(self) -> Config:
-        """The configuration; raises the first error."""
-        if self.errors:
-            raise self.errors[0]
+        """The configuration; raises the first error.
+
+        Those of the notifications are warnings here: that nobody can be told keeps nothing from running.
+        """
+        grave = [error for error in self.errors if not only_notifies(error)]
+        if grave:
+            raise grave[0]
         of = _nested(self.values)
         return Config(
             gateway=msgspec.convert({**of["gateway"], "token": self.token}, GatewayConfig),
@@ -72,8 +78,15 @@ class Inspection:
             terminal=msgspec.convert(of["terminal"], TerminalConfig),
             agent=msgspec.convert(of["agent"], AgentConfig),
             runs=msgspec.convert(of["runs"], RunsConfig),
-            warnings=self.warnings,
+            notifications=msgspec.convert(of["notifications"], NotificationsConfig),
+            warnings=[*self.warnings, *map(str, self.errors)],
         )
+
+
+def only_notifies(error: ConfigError) -> bool:
+    """Whether it is about what is told, and to whom."""
+    key = error.key or ""
+    return key.partition(".")[0] == "notifications" or key == WEBHOOK_VARIABLE
 
 
 def _nested(values: Mapping[str, object]) -> dict[str, dict[str, object]]:

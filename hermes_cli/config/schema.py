@@ -20,6 +20,8 @@ PASSWORD_VARIABLE = "HERMES_DASHBOARD_PASSWORD"
 DASHBOARD_TOKEN_VARIABLE = "HERMES_DASHBOARD_TOKEN"
 READ_PASSWORD_VARIABLE = "HERMES_DASHBOARD_READ_PASSWORD"
 READ_TOKEN_VARIABLE = "HERMES_DASHBOARD_READ_TOKEN"
+WEBHOOK_VARIABLE = "HERMES_WEBHOOK"
+WEBHOOK_SECRET_VARIABLE = "HERMES_WEBHOOK_SECRET"
 
 Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[0-9A-Za-z.:_%-]+$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -52,6 +54,10 @@ Concurrency = Annotated[int, msgspec.Meta(ge=1, le=32)]
 Deadline = Annotated[float, msgspec.Meta(ge=0, le=30 * 86400)]
 Silence = Annotated[float, msgspec.Meta(ge=1, le=30 * 86400)]
 Days = Annotated[float, msgspec.Meta(ge=0, le=36500)]
+WebhookUrl = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^(?:https?://[!-~]+)?$")]
+_EVENT = "parked|crashed|exited|ready|draining|registered|unregistered"
+EventNames = Annotated[str, msgspec.Meta(max_length=200, pattern=rf"^(?:{_EVENT})(?:[ ,]+(?:{_EVENT}))*$")]
+WebhookTimeout = Annotated[float, msgspec.Meta(ge=1, le=60)]
 
 
 class GatewayConfig(msgspec.Struct, kw_only=True):
@@ -149,6 +155,15 @@ class RunsConfig(msgspec.Struct, kw_only=True):
     """Both from the run's end; 0 is for ever."""
 
 
+class NotificationsConfig(msgspec.Struct, kw_only=True):
+    """Whom supervision tells what. Only the root home's is read."""
+
+    webhook: WebhookUrl = ""
+    events: EventNames = "parked"
+    timeout: WebhookTimeout = 10.0
+    """Seconds that one try may take."""
+
+
 class Config(msgspec.Struct, kw_only=True):
     """A profile's configuration, checked."""
 
@@ -158,6 +173,7 @@ class Config(msgspec.Struct, kw_only=True):
     terminal: TerminalConfig = msgspec.field(default_factory=TerminalConfig)
     agent: AgentConfig = msgspec.field(default_factory=AgentConfig)
     runs: RunsConfig = msgspec.field(default_factory=RunsConfig)
+    notifications: NotificationsConfig = msgspec.field(default_factory=NotificationsConfig)
     warnings: list[str] = msgspec.field(default_factory=list)
     """What is odd but harmless, each with its place: for a log or a person."""
 
@@ -211,6 +227,9 @@ KEYS = {
     "runs.stalled_after": Key(Silence, "a number of seconds, 1 at least", 300.0),
     "runs.keep_events_days": Key(Days, _DAYS_IN_WORDS, 14.0),
     "runs.keep_runs_days": Key(Days, _DAYS_IN_WORDS, 90.0),
+    "notifications.webhook": Key(WebhookUrl, "an http or https address, or nothing", "", WEBHOOK_VARIABLE),
+    "notifications.events": Key(EventNames, "some of " + _EVENT.replace("|", ", "), "parked"),
+    "notifications.timeout": Key(WebhookTimeout, "a number of seconds from 1 to 60", 10.0),
 }
 """Dotted name → setting, in the order in which they are shown."""
 
@@ -225,6 +244,7 @@ SECRETS = {
     "dashboard.token": DASHBOARD_TOKEN_VARIABLE,
     "dashboard.read_password": READ_PASSWORD_VARIABLE,
     "dashboard.read_token": READ_TOKEN_VARIABLE,
+    "notifications.secret": WEBHOOK_SECRET_VARIABLE,
 }
 """What looks like a setting but lives in .env: config.yaml is shown, shared and backed up in the open."""
 

@@ -12,7 +12,7 @@ from hermes_cli.home import HomeError, root_home
 from hermes_cli.service_manager.errors import ServiceError
 from hermes_cli.service_manager.types import ServiceManager
 
-from . import environment, files, gateways, installations, processes, settings, slots, stores
+from . import environment, files, gateways, installations, processes, settings, slots, stores, webhook
 from .model import Check, Finding, Result, Scene
 
 CHECKS: tuple[Check, ...] = (
@@ -24,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *gateways.CHECKS,
     *processes.CHECKS,
     *stores.CHECKS,
+    *webhook.CHECKS,
 )
 
 _ROUNDS = 3

@@ -134,13 +134,14 @@ def words_of(event: dict[str, Any]) -> str | None:
     """The members of an event as a sentence: the words of `hermes events`, too."""
     try:
         when = datetime.fromisoformat(event["ts"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        text = f"{when}  {event['profile']}: {_sentence(event)}"
+        text = f"{when}  {event['profile']}: {sentence_of(event)}"
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
-def _sentence(event: dict[str, Any]) -> str:
+def sentence_of(event: dict[str, Any]) -> str:
+    """What happened, without when and to whom."""
     kind, profile, detail = event["event"], event["profile"], event.get("detail")
     start = "hermes gateway start" if profile == "default" else f"hermes -p {profile} gateway start"
     suffix = f" ({detail})" if detail else ""

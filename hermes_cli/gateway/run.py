@@ -238,7 +238,15 @@ def _refuse(home: Home, reporter: StateReporter, refused: Refused) -> int:
             park.park(home, refused.parks, str(refused))
         except OSError as error:
             logger.error("%s could not be written: %s", home.parked, reason_of(error))
-        record_event(home.root, home.profile, "parked", code=refused.code, detail=str(refused))
+        from .webhook_parting import parting_word
+
+        with parting_word(home.root):
+            record_event(
+                *(home.root, home.profile, "parked"),
+                code=refused.code,
+                detail=str(refused),
+                kind=refused.parks,
+            )
     return refused.code
 
 

@@ -24,6 +24,7 @@ from .run_service import RunService
 from .runtime import Runtime
 from .signals import ENDING
 from .supervision_log import record_event
+from .webhook import WebhookFollower
 
 logger = logging.getLogger("hermes.gateway")
 
@@ -64,16 +65,19 @@ async def _serve(prepared: Prepared) -> int:
             reporter.report("starting", message="a listener did not answer")
             return EXIT_TEMPORARY
     keeping = ProcessKeeping(runtime.processes)
+    webhook = WebhookFollower(home.root)
     if not ending.is_set():
         # Before old processes are forgotten: what a run's process has said is taken first.
         await runtime.runs.start()
         _announce(prepared, runtime)
         keeping.start()
+        webhook.start(runtime.processes.changes)
         shrink()
         await ending.wait()
     await _drain(prepared, runtime, server, hurry)
     await runtime.runs.close()
     await keeping.stop()
+    await webhook.stop()
     runtime.processes.close()
     return EXIT_DRAINED
 

@@ -18,6 +18,8 @@ Event = Literal["exited", "crashed", "parked", "ready", "draining", "registered"
 
 ROTATE_AT = 1 << 20
 """Bytes after which the file becomes `supervision.jsonl.1`; the older one goes."""
+_LARGEST = 4 * ROTATE_AT
+"""Bytes of a file that are read: several writers may pass the limit together before one rotates."""
 _LONGEST_LINE = 4096
 """Bytes of one line, so that an append stays one write."""
 _RELOOK = 5.0
@@ -36,6 +38,8 @@ class SupervisionEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     code: int | None = None
     signal: str | None = None
     detail: str | None = None
+    kind: str | None = None
+    """Of a parking: `config` or `crash_loop`."""
 
 
 def record_event(
@@ -46,6 +50,7 @@ def record_event(
     code: int | None = None,
     signal: str | None = None,
     detail: str | None = None,
+    kind: str | None = None,
 ) -> bool:
     """Append one event; False where the log cannot be written. Supervision goes on without its log."""
     line = msgspec.json.encode(
@@ -56,6 +61,7 @@ def record_event(
             code=code,
             signal=signal,
             detail=detail[: _LONGEST_LINE // 8] if detail else None,
+            kind=kind,
         )
     )
     path = Home.of(profile, root).supervision_log
@@ -73,13 +79,20 @@ def read_events(root: Path | None = None, follow: bool = False) -> Iterator[Supe
         with EventFollower(root) as follower:
             yield from follower.past()
             yield from follower.coming()
+    for data in both_files(root):
+        yield from _decoded(data.split(b"\n"))
+
+
+def both_files(root: Path | None = None) -> list[bytes]:
+    """The rotated file and the one that is written to, as one rotation left them; empty for none."""
     path = Home.of(root=root).supervision_log
+    older = newer = b""
     for _ in range(_LOOKS):
-        older, inode = _lines(_rotated(path))
-        newer, _ = _lines(path)
+        older, inode = _content(_rotated(path))
+        newer, _ = _content(path)
         if _inode(_rotated(path)) == inode:
             break  # else the log was rotated in between, and what was the newer is the older now
-    yield from _decoded([*older, *newer])
+    return [older, newer]
 
 
 class EventFollower:
@@ -95,16 +108,16 @@ class EventFollower:
         """What is there now, oldest first. To be called once, and before `coming`."""
         from .event_printer import EventLog
 
-        older: list[bytes] = []
+        older = b""
         newer: list[bytes] = []
         for _ in range(_LOOKS):
             self._log.close()
             self._log = EventLog(os.fspath(self._path))
-            older, inode = _lines(_rotated(self._path))
+            older, inode = _content(_rotated(self._path))
             newer = self._log.read()
             if _inode(_rotated(self._path)) == inode:
                 break
-        return list(_decoded([*older, *newer]))
+        return list(_decoded([*older.split(b"\n"), *newer]))
 
     def coming(self) -> Iterator[SupervisionEvent]:
         """What is written from then on; waits for it."""
@@ -126,15 +139,15 @@ class EventFollower:
         self.close()
 
 
-def _lines(path: Path) -> tuple[list[bytes], int]:
-    """The lines of a file and its inode; none and 0 where it cannot be read, or is a link."""
+def _content(path: Path) -> tuple[bytes, int]:
+    """The bytes of a file and its inode; none and 0 where it cannot be read, or is a link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | NOFOLLOW | CLOEXEC | NONBLOCK | BINARY)
     except OSError:
-        return [], 0
+        return b"", 0
     with os.fdopen(descriptor, "rb") as file, contextlib.suppress(OSError):
-        return file.read(2 * ROTATE_AT).split(b"\n"), os.fstat(descriptor).st_ino
-    return [], 0
+        return file.read(_LARGEST), os.fstat(descriptor).st_ino
+    return b"", 0
 
 
 def _rotated(path: Path) -> Path:

@@ -243,9 +243,9 @@ def test_a_rotation_between_the_looks_at_both_files_loses_nothing(
 ) -> None:
     write(root, "first")
     path = root / "logs" / "supervision.jsonl"
-    real, rotated = supervision_log._lines, False
+    real, rotated = supervision_log._content, False
 
-    def rotating(file: Path) -> tuple[list[bytes], int]:
+    def rotating(file: Path) -> tuple[bytes, int]:
         nonlocal rotated
         found = real(file)
         if not rotated:
@@ -254,7 +254,7 @@ def test_a_rotation_between_the_looks_at_both_files_loses_nothing(
             write(root, "second")
         return found
 
-    monkeypatch.setattr(supervision_log, "_lines", rotating)
+    monkeypatch.setattr(supervision_log, "_content", rotating)
     assert [event.profile for event in read_events(root)] == ["first", "second"]
     rotated = False
     with EventFollower(root) as follower:
