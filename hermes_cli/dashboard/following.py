@@ -52,7 +52,7 @@ async def followed(home: Home, attempt: Callable[[], Events]) -> Events:
                 async for one in events:
                     if said != OK:
                         said = OK
-                        yield event("reach", said)
+                        yield event("reach", _state(said))
                     if one:
                         yield one
             return
@@ -60,7 +60,7 @@ async def followed(home: Home, attempt: Callable[[], Events]) -> Events:
             found = await in_thread(partial(reach, error, home))
         if found != said:
             said = found
-            yield event("reach", found)
+            yield event("reach", _state(found))
         if not found.comes_back:
             return
         await asyncio.sleep(_LOOK_AGAIN)
@@ -221,6 +221,10 @@ class OutputFollower:
                         return
                 _is_over(batch)
         raise _drained()
+
+
+def _state(found: Reach) -> dict[str, Any]:
+    return {**msgspec.to_builtins(found), "comes_back": found.comes_back}
 
 
 def _is_over(batch: list[Frame]) -> bool:

@@ -19,6 +19,9 @@ ReachState = Literal["ok", "down", "slow", "other_version", "refused"]
 FAILURES = (GatewayUnreachableError, GatewayAnswerError, msgspec.MsgspecError)
 """What a call of a client may raise, and `reach` puts into words."""
 
+_PASSING = frozenset({"store_unusable", "outbox", "lease_lost", "unreachable"})
+"""Codes of refusals that end by themselves once somebody has made room, or the next gateway is there."""
+
 _MAX_SENTENCE = 600
 
 
@@ -36,7 +39,7 @@ class Reach(msgspec.Struct, frozen=True):
     @property
     def comes_back(self) -> bool:
         """Whether the same may be asked again by itself: waiting can help."""
-        return self.state not in ("ok", "refused")
+        return self.state not in ("ok", "refused") or self.code in _PASSING
 
 
 OK = Reach("ok")

@@ -163,7 +163,10 @@ class GatewayClient:
             return answer.read()
 
     def endpoint(self) -> Endpoint:
-        """Where the gateway answers its owner: where it says it listens, else where it would."""
+        """Where the gateway answers its owner: where it says it listens, else where it would.
+
+        Raises OSError where that needs a token which cannot be known.
+        """
         try:
             state = load(self.home.state, StateRecord)
         except CorruptFileError:
@@ -188,11 +191,14 @@ class GatewayClient:
 
     def _over_tcp(self, state: StateRecord) -> Endpoint:
         """Of a gateway that could not have a control socket."""
-        from hermes_cli.config import load_config
+        from hermes_cli.config import ConfigError, load_config
 
+        try:
+            token = load_config(self.home).gateway.token or ""
+        except ConfigError as error:
+            raise OSError(f"its token cannot be read: {error}") from error
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(state.host or "", state.host or "")
-        headers = {"Authorization": f"Bearer {load_config(self.home).gateway.token or ''}"}
-        return Endpoint(None, host, state.port or 0, headers)
+        return Endpoint(None, host, state.port or 0, {"Authorization": f"Bearer {token}"})
 
 
 def answer_error(status: int, body: bytes) -> GatewayAnswerError:

@@ -58,7 +58,7 @@ class _Runs:
         status, before = _status(request), request.query_params.get("before")
         view, reach = await looked(home, lambda client: _runs(client, status, before))
         place = dashboard.place(request)
-        query = {"status": status, "before": before, "cursor": digest(view) if view else None}
+        query = {"status": status, "before": before, "cursor": digest(_shown(view)) if view else None}
         events = place.profile_url(home.profile, "runs/events", **query)
         return dashboard.page(runs_page(place, home.profile, view, reach, _key(), events))
 
@@ -69,7 +69,7 @@ class _Runs:
         client = GatewayClient(home)
         status, before = _status(request), request.query_params.get("before")
         shown = request.query_params.get("cursor")
-        events = followed(home, lambda: changes(lambda: _runs(client, status, before), shown))
+        events = followed(home, lambda: changes(lambda: _shown(_runs(client, status, before)), shown))
         return dashboard.streams.respond(events, lambda: dashboard.visitor(request) is not None)
 
     async def start(self, request: Request) -> Response:
@@ -178,6 +178,14 @@ def _runs(client: GatewayClient, status: str, before: str | None) -> RunsView:
     statuses = tuple(status.split(",")) if status else ()
     found = client.runs.recent(statuses=statuses, before=before, limit=PAGE)
     return RunsView(runs=found, status=status, more=found[-1].run_id if len(found) == PAGE else None)
+
+
+def _shown(view: RunsView) -> list[tuple[object, ...]]:
+    """What the list shows of each: not what changes with every event."""
+    return [
+        (run.run_id, run.status, run.started_at, run.ended_at, run.stalled, run.exit_code, run.reason)
+        for run in view.runs
+    ]
 
 
 def _one(

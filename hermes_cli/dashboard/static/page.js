@@ -37,7 +37,7 @@ function show(reach) {
   notice.querySelector('[data-f="next_step"]').textContent = reach.next_step;
   const start = document.getElementById("start");
   if (start) start.hidden = reach.code !== "stopped" && reach.code !== "parked";
-  if (reach.state === "refused") stream.close();
+  if (!well && !reach.comes_back) stream.close();
   if (well && failed) {
     location.reload();
     return;
@@ -48,6 +48,9 @@ function show(reach) {
     redraw();
   }
 }
+
+// A key makes of a message that is sent twice one message: it is another only once a message has arrived.
+let spent = false;
 
 let drawing;
 let again = false;
@@ -80,9 +83,11 @@ async function draw() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (fresh.getElementById("page")?.dataset.failed !== undefined) return;
   for (const old of document.querySelectorAll("[data-part]")) {
+    if (old.dataset.part === "key" && !spent) continue;
     const made = fresh.querySelector(`[data-part="${CSS.escape(old.dataset.part)}"]`);
     if (made && !old.isEqualNode(made) && !busy(old)) replace(old, made);
   }
+  spent = false;
 }
 
 // Somebody is about to answer there: a dialogue that is open, a field with something in it.
@@ -137,6 +142,7 @@ document.addEventListener("submit", async (event) => {
       location.assign(target);
       return;
     }
+    spent = true;
     form.reset();
     form.closest("details")?.removeAttribute("open");
     form.dispatchEvent(new CustomEvent("sent", { bubbles: true }));

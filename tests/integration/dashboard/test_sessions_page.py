@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 
-import pytest
-
 from hermes_cli.gateway.run_api import RunBody
 from tests.integration.dashboard.browser import Browser, Events
 from tests.integration.dashboard.pages import fields_of, follow, send, stream_address, visible, wait_for
@@ -157,11 +155,11 @@ def test_what_is_said_can_do_nothing(browser: Browser, gateway: Gateway) -> None
         assert "\x1b" not in page
 
 
-@pytest.mark.parametrize("path", ["/feed", "/..%2fruns", "/feed/export", "/%00"])
-def test_a_session_that_is_not_there_is_no_page(browser: Browser, path: str) -> None:
-    answer = browser.get(SESSIONS + path)
-    assert answer.status in (400, 404)
-    assert "Traceback" not in answer.text
+def test_a_session_that_is_not_there_is_no_page(browser: Browser) -> None:
+    for path in ("/feed", "/..%2fruns", "/feed/export", "/%00"):
+        answer = browser.get(SESSIONS + path)
+        assert answer.status in (400, 404), path
+        assert "Traceback" not in answer.text
 
 
 def test_a_gateway_that_is_down_is_said(browser: Browser, gateway: Gateway) -> None:

@@ -133,3 +133,5 @@ def test_a_draining_one_comes_back_and_a_refusal_does_not(home: Home) -> None:
     refused = reach(GatewayAnswerError(409, "run_active", "the run \x1b]0;x\x07has not ended"), home)
     assert refused == Reach("refused", "The run has not ended.", "", "run_active")
     assert not refused.comes_back
+    full = reach(GatewayAnswerError(503, "store_unusable", "the disk is full"), home)
+    assert (full.state, full.comes_back) == ("refused", True)
