@@ -21,7 +21,7 @@ GAP = 0.1
 """Seconds between two looks while one change follows the other."""
 
 _SHARE = 2
-_IDLE_SHARE = 10
+_IDLE_SHARE = 20
 """A look that takes long is followed by a pause so many times as long: it must not eat the machine."""
 
 Change = dict[str, Any]
@@ -55,10 +55,6 @@ class Board:
         self.closing = False
         self.looks = 0
         """How often it was looked, in total."""
-
-    @property
-    def watchers(self) -> int:
-        return self._watchers
 
     async def fresh(self) -> Overview:
         """An overview not older than the interval. Never raises: a failure is an overview too."""

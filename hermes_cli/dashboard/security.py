@@ -76,7 +76,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        if from_elsewhere(headers) and headers.get("sec-fetch-mode") != "navigate":
+        link = scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+        if from_elsewhere(headers) and not link:
             return PlainTextResponse("Pages of other sites may link here, and take nothing from here.\n", 403)
         if self._names is None:
             return None

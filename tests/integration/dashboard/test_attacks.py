@@ -96,6 +96,10 @@ def test_pages_of_other_sites_take_nothing_from_here(tmp_path: Path, site: str) 
             assert elsewhere.get(path).status == 403
         link = dashboard.client(**{"sec-fetch-site": site, "sec-fetch-mode": "navigate"})
         assert link.visit("/").status == 200
+        for _ in range(50):
+            assert link.post("/profiles/default/stop", {}).status == 403
+        answer = dashboard.client().send("/profiles/nobody/stop")
+        assert answer.status == 404, "what others send is not counted against us"
 
 
 def test_a_link_from_elsewhere_leads_to_the_page_and_not_to_the_form(tmp_path: Path) -> None:
