@@ -19,6 +19,7 @@ from . import (
     reconcile,
     runs,
     start,
+    status,
     stop,
     supervisor,
 )
@@ -30,6 +31,7 @@ SUBJECTS: dict[str, Subject] = {
     "start": start.rows,
     "stop": stop.rows,
     "commands": commands.rows,
+    "status": status.rows,
     "interface": interface.rows,
     "dashboard": dashboard.rows,
     "gateway": gateway.rows,
