@@ -1,8 +1,9 @@
-"""One Chromium for all tests here, on one worker; a visitor whose page did anything wrong fails its test."""
+"""One Chromium at a time for the tests here, on one worker; a visitor whose page did anything wrong fails its test."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,14 +36,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 _FAILED = pytest.StashKey[bool]()
 
 
-# Of the package, not of the session: while playwright is open, no other test can have an event loop.
-@pytest.fixture(scope="package")
+# Of the module, not of the session: while playwright is open, no other test here can have an event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = chromium.executable()
     if path is None:
         pytest.skip("no Chromium is installed: scripts/ensure-browser installs Debian's")
     with chromium.launched(path) as browser:
         yield browser
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """For what a test opens itself. Named before `visit`, it outlives the pages, as their server must."""
+    with ExitStack() as stack:
+        yield stack
 
 
 class Visit(Protocol):
@@ -62,11 +70,11 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
     try:
         if request.node.stash.get(_FAILED, False):
             _keep_pictures(request.node.name, visitors)
-        for visitor in visitors:
-            visitor.settled()
     finally:
         for visitor in visitors:
             visitor.context.close()
+    for visitor in visitors:
+        visitor.settled()
 
 
 def _keep_pictures(name: str, visitors: list[Visitor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -36,25 +37,26 @@ def test_the_overview(dashboard: Dashboard, visit: Visit) -> None:
     judge(page, "overview")
 
 
-def test_an_empty_home(tmp_path: Path, visit: Visit) -> None:
-    with serving(tmp_path) as dashboard:
-        judge(visit(dashboard.origin).open("/"), "overview-empty")
+def test_an_empty_home(tmp_path: Path, stack: ExitStack, visit: Visit) -> None:
+    dashboard = stack.enter_context(serving(tmp_path))
+    judge(visit(dashboard.origin).open("/"), "overview-empty")
 
 
-def test_fifty_profiles_arrive_in_less_than_a_hundred_kilobytes(tmp_path: Path, visit: Visit) -> None:
+def test_fifty_profiles_arrive_in_less_than_a_hundred_kilobytes(
+    tmp_path: Path, stack: ExitStack, visit: Visit
+) -> None:
     for number in range(50):
         make_profile(tmp_path, f"profile-{number:02}", 8700 + number)
-    with serving(tmp_path) as dashboard:
-        visitor = visit(dashboard.origin)
-        asked: list[Request] = []
-        visitor.context.on("requestfinished", lambda request: asked.append(request))
-        page = visitor.open("/")
-        page.get_by_text("profile-49").first.wait_for()
-        page.get_by_text("● Live").wait_for()
-        judge(page, "overview-fifty")
-        sizes = {request.url: request.sizes()["responseBodySize"] for request in asked}
-        assert {url.rpartition("/")[2] for url in sizes} >= {"", "app.css", "overview.js", "live.js"}
-        assert sum(sizes.values()) < 100_000, sizes
+    visitor = visit(stack.enter_context(serving(tmp_path)).origin)
+    asked: list[Request] = []
+    visitor.context.on("requestfinished", lambda request: asked.append(request))
+    page = visitor.open("/")
+    page.get_by_text("profile-49").first.wait_for()
+    page.get_by_text("● Live").wait_for()
+    judge(page, "overview-fifty")
+    sizes = {request.url: request.sizes()["responseBodySize"] for request in asked}
+    assert {url.rpartition("/")[2] for url in sizes} >= {"", "app.css", "overview.js", "live.js"}
+    assert sum(sizes.values()) < 100_000, sizes
 
 
 def test_nothing_is_at_this_address(dashboard: Dashboard, visit: Visit) -> None:

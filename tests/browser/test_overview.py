@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -122,22 +123,22 @@ def test_the_keyboard_reaches_everything_and_is_seen(dashboard: Dashboard, visit
     assert len(seen) >= reachable, (len(seen), reachable)
 
 
-def test_it_lives_below_a_path_of_a_reverse_proxy(tmp_path: Path, visit: Visit) -> None:
+def test_it_lives_below_a_path_of_a_reverse_proxy(tmp_path: Path, stack: ExitStack, visit: Visit) -> None:
     make_profile(tmp_path, "coder")
-    with (
-        serving(tmp_path, "--root-path", "/hermes", HERMES_DASHBOARD_PASSWORD="pw") as dashboard,
-        proxied(dashboard.port, "/hermes") as origin,
-    ):
-        visitor = visit(origin)
-        page = visitor.open("/hermes/")
-        expect(page).to_have_url(f"{origin}/hermes/login")
-        page.get_by_label("Password").fill("pw")
-        page.keyboard.press("Enter")
-        expect(page).to_have_url(f"{origin}/hermes/")
-        expect(page.locator("#live")).to_have_text("● Live")
-        make_profile(tmp_path, "zoe", 8701)
-        expect(page.get_by_role("link", name="zoe").first).to_be_visible()
-        page.get_by_role("link", name="zoe").first.click()
-        assert all(url.startswith(f"{origin}/hermes/") for url in visitor.requests), visitor.requests
-        page.get_by_role("button", name="Sign out").click()
-        expect(page).to_have_title("Sign in · Hermes")
+    guarded = serving(tmp_path, "--root-path", "/hermes", HERMES_DASHBOARD_PASSWORD="pw")
+    origin = stack.enter_context(proxied(stack.enter_context(guarded).port, "/hermes"))
+    visitor = visit(origin)
+    page = visitor.open("/hermes/")
+    expect(page).to_have_url(f"{origin}/hermes/login")
+    page.get_by_label("Password").fill("pw")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{origin}/hermes/")
+    expect(page.locator("#live")).to_have_text("● Live")
+    make_profile(tmp_path, "zoe", 8701)
+    page.get_by_role("link", name="zoe").first.click()
+    expect(page).to_have_url(f"{origin}/hermes/profiles/zoe/logs")
+    expect(page.locator("#live")).to_have_text("● Live")
+    page.get_by_role("link", name="Overview").first.click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_title("Sign in · Hermes")
+    assert all(url.startswith(f"{origin}/hermes/") for url in visitor.requests), visitor.requests
