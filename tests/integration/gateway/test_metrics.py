@@ -17,6 +17,7 @@ from hermes_cli.processes.types import Owner, StartRequest
 
 from .harness import Gateway, Yard, until
 
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 BASE_UNITS = ("_seconds", "_bytes")
 
 
@@ -136,3 +137,25 @@ def test_a_broken_outbox_leaves_the_other_numbers(yard: Yard) -> None:
     until("the problem is told", lambda: (value(gateway, "hermes_gateway_problems") or 0) >= 1)
     assert value(gateway, "hermes_process_outbox_events") is None
     assert value(gateway, "hermes_gateway_ready") == 1
+
+
+def test_the_page_lists_what_a_gateway_exposes(yard: Yard) -> None:
+    gateway = yard.start(yard.profile()).ready()
+    gateway.get("/healthz")
+    found = {
+        name + ("_total" if family.type == "counter" else ""): (
+            family.type,
+            {label for sample in family.samples for label in sample.labels} - {"le"},
+            family.documentation.removesuffix("."),
+        )
+        for name, family in families(gateway).items()
+    }
+    rows = re.findall(
+        r"^\| `([a-z_]+)` \| (gauge|counter|histogram) \| (.*?) \| (.+?) \|$", PAGE.read_text(), re.M
+    )
+    of_the_page = {
+        name: (kind, set(re.findall("`([a-z]+)`", labels)), meaning)
+        for name, kind, labels, meaning in rows
+        if not name.startswith(("hermes_installation_", "hermes_service_", "hermes_volume_"))
+    }
+    assert of_the_page == found
