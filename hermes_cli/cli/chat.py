@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .run_context import complete_session, verb
+from .run_options import RunOptions, run_options
 
 if TYPE_CHECKING:
     from hermes_cli.gateway.run_client import RunClient
@@ -36,22 +37,20 @@ _SHOWN_LINES = 10
 @click.option(
     "--session", "session_id", metavar="ID", shell_complete=complete_session, help="Go on with this session."
 )
-@click.option("--workspace", metavar="DIRECTORY", help="Where it works; else the profile's workspace.")
-@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="At most.")
+@run_options
 @verb
 def chat(
     client: RunClient,
     as_json: bool,
     query: str | None,
     session_id: str | None,
-    workspace: str | None,
-    deadline: float | None,
+    options: RunOptions,
 ) -> int:
     """Ask the profile's agent: once with -q, else as long as you like.
 
     ^C asks what goes on to end; once more leaves it to itself and says how to come back.
     """
-    from .run import body_of, typed
+    from .run import typed
     from .run_follow import Follower, is_person
 
     if query is None and (as_json or not (sys.stdin.isatty() and sys.stdout.isatty())):
@@ -59,23 +58,18 @@ def chat(
     if session_id is not None:
         session_id = client.session(session_id).session_id
     if query is None:
-        return _converse(client, session_id, workspace, deadline)
-    started = client.start(
-        body_of(typed(query), session_id, workspace, deadline, queue=session_id is not None)
-    )
+        return _converse(client, session_id, options)
+    started = client.start(options.body(typed(query), session_id, queue=session_id is not None))
     if not as_json:
         click.echo(f"hermes: {started.run_id} in {started.session_id}", err=True)
     follower = Follower(client, started.run_id, as_json=as_json, asks=is_person())
     return follower.follow(started.cursor)
 
 
-def _converse(
-    client: RunClient, session_id: str | None, workspace: str | None, deadline: float | None
-) -> int:
+def _converse(client: RunClient, session_id: str | None, options: RunOptions) -> int:
     from hermes_cli.gateway.client import GatewayAnswerError
 
     from .process_context import plain_line
-    from .run import body_of
     from .run_follow import Follower
 
     if session_id is None:
@@ -95,7 +89,7 @@ def _converse(
             if not message.strip():
                 continue
             try:
-                started = client.start(body_of(message, session_id, workspace, deadline, queue=True))
+                started = client.start(options.body(message, session_id, queue=True))
             except GatewayAnswerError as error:
                 click.echo(f"hermes: {plain_line(error.detail)}", err=True)
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,10 @@ import click
 from .context import print_json, print_table
 from .process_context import plain_line, plain_text
 from .run_context import complete_session, controlled, run_argument, state_in_words, verb
+from .run_options import RunOptions, run_options
 
 if TYPE_CHECKING:
-    from hermes_cli.gateway.run_api import RunBody, RunStarted, RunView
+    from hermes_cli.gateway.run_api import RunStarted, RunView
     from hermes_cli.gateway.run_client import RunClient
 
 _WIDEST_MESSAGE = 60
@@ -39,8 +39,7 @@ def run() -> None:
 @click.option(
     "--session", "session_id", metavar="ID", shell_complete=complete_session, help="Go on with this session."
 )
-@click.option("--workspace", metavar="DIRECTORY", help="Where it works; else the profile's workspace.")
-@click.option("--deadline", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="At most.")
+@run_options
 @click.option("--queue", is_flag=True, help="Wait in line where the session is busy.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key is the same run.")
 @click.option("-f", "--follow", is_flag=True, help="Show what it says, to its end.")
@@ -50,16 +49,14 @@ def start(
     as_json: bool,
     message: str,
     session_id: str | None,
-    workspace: str | None,
-    deadline: float | None,
+    options: RunOptions,
     queue: bool,
     key: str | None,
     follow: bool,
 ) -> int:
     """Start a run with MESSAGE (- reads it from stdin): a command line, or whatever the agent takes."""
     session_id = None if session_id is None else client.session(session_id).session_id
-    body = body_of(typed(message), session_id, workspace, deadline, queue=queue)
-    started = client.start(body, key=key)
+    started = client.start(options.body(typed(message), session_id, queue=queue), key=key)
     return _started(client, started, as_json, follow)
 
 
@@ -183,22 +180,6 @@ def typed(message: str) -> str:
     if message == "-":
         return sys.stdin.buffer.read().decode("utf-8", "replace")
     return message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def body_of(
-    message: str, session_id: str | None, workspace: str | None, deadline: float | None, *, queue: bool
-) -> RunBody:
-    """The body that starts a run; `session_id` is a whole one."""
-    from hermes_cli.gateway.run_api import RunBody
-
-    return RunBody(
-        message=message,
-        session_id=session_id,
-        workspace=None if workspace is None else os.path.abspath(workspace),  # noqa: PTH100 - links are its own
-        deadline_seconds=deadline,
-        on_conflict="queue" if queue else None,
-        source="cli",
-    )
 
 
 def _started(client: RunClient, started: RunStarted, as_json: bool, follow: bool) -> int:

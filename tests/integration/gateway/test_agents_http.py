@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -68,6 +70,36 @@ def test_what_the_program_has_a_use_for_is_known_beforehand_and_given_to_it(gate
     assert status == 201, again
     arguments, environment = told(gateway, again["run_id"])
     assert (arguments[0], environment["HERMES_SESSION_TURN"]) == ("--model=small-2", "1")
+
+
+def test_the_command_line_says_the_same(gateway: Gateway) -> None:
+    workspace = gateway.home.workspace
+    workspace.mkdir(exist_ok=True)
+    (workspace / "a b").write_text("x")
+
+    def hermes(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "hermes_cli.cli.main", *words],
+            env={"PATH": os.environ["PATH"], "HERMES_HOME": str(gateway.home.root)},
+            cwd=workspace,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    options = ("--model", "small-2", "--toolset", "web", "--toolset", "files", "--attach", "a b")
+    for command in (("run", "start", "-f", "hi"), ("chat", "-q", "hi")):
+        done = hermes(*command, *options)
+        assert done.returncode == 0, done.stderr
+        arguments, environment = json.loads(done.stdout)
+        assert arguments == ["--model=small-2", "--", "hi"]
+        assert environment["HERMES_TOOLSETS"] == "web,files"
+        assert json.loads(environment["HERMES_ATTACHMENTS"]) == [str(workspace / "a b")]
+    refused = hermes("run", "start", "hi", "--provider", "acme")
+    assert refused.returncode == 1
+    assert "takes no provider" in refused.stderr
+    refused = hermes("run", "start", "hi", "--attach", "../config.yaml")
+    assert "outside the workspace" in refused.stderr
 
 
 @pytest.mark.parametrize(
