@@ -1,4 +1,4 @@
-"""One Chromium at a time for the tests here, on one worker; a visitor whose page did anything wrong fails its test."""
+"""A Chromium at a time for the tests here, on one worker; a page that did anything wrong fails its test."""
 
 from __future__ import annotations
 

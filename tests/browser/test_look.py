@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Request
+from playwright.sync_api import Request, expect
 
 from tests.integration.gateway.harness import Yard
 
@@ -61,3 +61,24 @@ def test_fifty_profiles_arrive_in_less_than_a_hundred_kilobytes(
 
 def test_nothing_is_at_this_address(dashboard: Dashboard, visit: Visit) -> None:
     judge(visit(dashboard.origin).open("/nothing", status=404), "not-found")
+
+
+def test_somebody_who_chooses_dark_keeps_it(dashboard: Dashboard, visit: Visit) -> None:
+    visitor = visit(dashboard.origin, color_scheme="light")
+    page = visitor.open("/")
+    background = "() => getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    button = page.get_by_role("button", name="Colours:")
+    expect(button).to_have_text("Colours: Auto")
+    button.click()
+    expect(button).to_have_text("Colours: Light")
+    assert page.evaluate(background) == light
+    button.click()
+    expect(button).to_have_text("Colours: Dark")
+    dark = page.evaluate(background)
+    assert dark != light
+    other = visitor.open("/profiles/coder/logs")
+    assert other.evaluate(background) == dark
+    button.click()
+    expect(other.get_by_role("button", name="Colours:")).to_have_text("Colours: Auto")
+    assert other.evaluate(background) == light

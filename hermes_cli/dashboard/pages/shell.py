@@ -66,6 +66,7 @@ def document(place: Place, title: str, *content: Content, scripts: Sequence[str]
         el("title", f"{title} · Hermes"),
         el("link", rel="icon", href=place.asset("icon.svg"), type="image/svg+xml"),
         el("link", rel="stylesheet", href=place.asset("app.css")),
+        el("script", src=place.asset("theme.js")),
         [el("script", src=place.asset(name), type="module") for name in scripts],
     )
     header = el(
@@ -74,6 +75,7 @@ def document(place: Place, title: str, *content: Content, scripts: Sequence[str]
         el("span", __version__, class_="version"),
         _navigation(place) if place.role is not None else None,
         el("span", id="live", role="status", class_="live", hidden=True),
+        _theme(),
         sign_out(place) if place.signed_in else None,
         class_="bar",
     )
@@ -84,6 +86,12 @@ def document(place: Place, title: str, *content: Content, scripts: Sequence[str]
         el("main", *content, id="content"),
     )
     return Html("<!doctype html>\n" + el("html", head, body, lang="en", data_root=place.root_path) + "\n")
+
+
+def _theme() -> Html:
+    """Light, dark, or as the system has it; `theme.js` shows it and keeps what was chosen."""
+    content: Content = [el("span", "Colours: ", class_="unseen"), el("span", "Auto", class_="word")]
+    return el("button", content, type="button", id="theme", class_="quiet", hidden=True)
 
 
 def _navigation(place: Place) -> Html:
