@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
@@ -21,13 +22,20 @@ from hermes_cli.gateway.asking import part, with_query
 from hermes_cli.gateway.client import GatewayAnswerError, GatewayClient
 from hermes_cli.gateway.process_client import Ended, Output
 from hermes_cli.gateway.resuming import Frame
-from hermes_cli.gateway.run_api import RunEvent
+from hermes_cli.gateway.run_api import RunEvent, SessionView
 from hermes_cli.home import Home
 
 from .streams import event
 
 INTERVAL = 0.4
 """Seconds between two looks at a list that nobody announces the changes of."""
+
+_SHARE = 10
+"""As many times as long as a look took is waited at least: many pages, or a sandbox far away, are not asked
+without a pause."""
+
+_BREATH = 0.05
+"""Seconds between the end of a run and the look at what it has left in its session."""
 
 _LOOK_AGAIN = 1.0
 """Seconds until a gateway that could not be reached is asked again."""
@@ -69,12 +77,14 @@ async def followed(home: Home, attempt: Callable[[], Events]) -> Events:
 async def changes(look: Callable[[], object], shown: str | None, interval: float = INTERVAL) -> Events:
     """`changed`, with what is there now as its id, whenever `look()` gives something else than `shown`."""
     while True:
+        began = time.monotonic()
         now = digest(await in_thread(look))
+        took = time.monotonic() - began
         yield b""
         if now != shown:
             shown = now
             yield event("changed", {}, now)
-        await asyncio.sleep(interval)
+        await asyncio.sleep(max(interval, _SHARE * took))
 
 
 def digest(shown: object) -> str:
@@ -145,9 +155,15 @@ class SessionFollower:
 
     async def attempt(self) -> Events:
         """`changed`; `answer` with the run whose text begins now, or none; `pieces` and `snapshot` of it."""
+        seen: SessionView | None = None
         while True:
-            found = await in_thread(partial(read, self._gateway.runs, self._session_id))
+            session = await in_thread(partial(self._gateway.runs.session, self._session_id))
             yield b""
+            if session == seen:
+                await asyncio.sleep(INTERVAL)
+                continue
+            seen = session
+            found = await in_thread(partial(read, self._gateway.runs, self._session_id))
             now = digest(found.turns)
             if now != self._shown:
                 self._shown = now
@@ -157,7 +173,6 @@ class SessionFollower:
                 if self._run is not None:
                     self._run = None
                     yield event("answer", {"run_id": None})
-                await asyncio.sleep(INTERVAL)
                 continue
             if self._run is None or self._run.run_id != active.run_id:
                 self._run = RunFollower(self._gateway, active.run_id, "0", last=False)
@@ -165,6 +180,8 @@ class SessionFollower:
             async with aclosing(self._run.attempt()) as events:
                 async for one in events:
                     yield one
+            seen = None  # it has ended
+            await asyncio.sleep(_BREATH)
 
 
 class Pieces:

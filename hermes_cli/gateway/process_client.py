@@ -75,12 +75,17 @@ class ProcessClient:
             "task_id": task_id,
             "environment": self._environment,
         }
-        return get(self._gateway, _ROOT, Processes, timeout=ANSWERED_WITHIN, **query)
+        return get(self._gateway, _ROOT, Processes, timeout=self._patience, **query)
 
     def poll(self, process_id: str, cursor: int | None = None) -> Polled:
         """What is new since `cursor`, at once; without one the end of the output."""
         return get(
-            self._gateway, self._path(process_id), Polled, cursor=cursor, environment=self._environment
+            self._gateway,
+            self._path(process_id),
+            Polled,
+            timeout=self._patience,
+            cursor=cursor,
+            environment=self._environment,
         )
 
     def page(self, process_id: str, cursor: int = 0, *, wait: float = 0.0) -> Polled:
@@ -113,7 +118,7 @@ class ProcessClient:
     def log(self, process_id: str, offset: int | None = None, limit: int | None = None) -> Logged:
         """`limit` lines (200) from line `offset` on; without one the last."""
         query: dict[str, Any] = {"offset": offset, "limit": limit, "environment": self._environment}
-        return get(self._gateway, self._path(process_id, "log"), Logged, **query)
+        return get(self._gateway, self._path(process_id, "log"), Logged, timeout=self._patience, **query)
 
     def start(self, body: StartBody) -> Started:
         return post(self._gateway, with_query(_ROOT, environment=self._environment), body, Started)
@@ -142,6 +147,11 @@ class ProcessClient:
         """Tell its terminal how large it is."""
         path = self._path(process_id, "resize", self._environment)
         return post(self._gateway, path, ResizeBody(rows=rows, columns=columns), Done)
+
+    @property
+    def _patience(self) -> float | None:
+        """Seconds for the answer to a question: a sandbox may have to be connected first."""
+        return None if self._environment in (None, "local") else ANSWERED_WITHIN
 
     def _stream(self, process_id: str, cursor: int) -> Iterator[Output | Ended | None]:
         """One connection's pieces; None once it stands."""

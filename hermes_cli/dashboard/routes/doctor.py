@@ -79,7 +79,7 @@ class _Doctor:
 
     def _look(self) -> asyncio.Task[_Look]:
         going = self._looking
-        if going is None or (going.done() and time.time() - going.result().at > _KEPT):
+        if going is None or (going.done() and _is_stale(going)):
             going = self._looking = self._begun(fix=False)
         return going
 
@@ -93,6 +93,10 @@ class _Doctor:
         profile, place = request.path_params["profile"], self._dashboard.place(request)
         report, at = look if look is not None else (None, None)
         return self._dashboard.page(doctor_page(place, profile, report, at))
+
+
+def _is_stale(ended: asyncio.Task[_Look]) -> bool:
+    return ended.exception() is not None or time.time() - ended.result().at > _KEPT
 
 
 def _looked(root: Path, fix: bool) -> _Look:

@@ -3,7 +3,3 @@
 import { follow } from "./page.js";
 
 follow({});
-
-for (const choice of document.querySelectorAll("form.tools select")) {
-  choice.addEventListener("change", () => choice.form.requestSubmit());
-}

@@ -107,11 +107,13 @@ def test_one_that_says_nothing_is_slow_on_every_page_and_holds_nobody_up(
 ) -> None:
     with imposter(home) as peer:
         peer.answer = say_nothing
-        waiting = served.connect()
-        waiting.request("GET", "/profiles/coder/runs")
+        waiting = [(path, served.connect()) for path in PAGES]
+        for path, connection in waiting:
+            connection.request("GET", f"/profiles/coder/{path}")
         assert served.client().get("/healthz").status == 200
-        answer = waiting.getresponse()
-        assert (answer.status, state_of(answer.read().decode())) == (200, "slow")
+        for path, connection in waiting:
+            answer = connection.getresponse()
+            assert (answer.status, state_of(answer.read().decode())) == (200, "slow"), path
         events = browser.events("/profiles/coder/runs/run_feed/events")
         assert wait_for(events, "reach").data["state"] == "slow"
 
