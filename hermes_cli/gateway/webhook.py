@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ _IDLE = 3600.0
 _AFTER_TROUBLE = 60.0
 _OTHERS_TURN = 30.0
 """Seconds until a look at whether the one who delivers has been killed at it."""
+_PATIENCE: Mapping[int | None, float] = {0: 0.0, 75: _OTHERS_TURN, 78: _IDLE}
+"""Seconds until the next look by the program's exit code. Bad settings are looked at with the next event."""
 _LONGEST = 300.0
 """Seconds that a delivery may take; the next goes on where it stopped."""
 
@@ -78,7 +81,7 @@ class WebhookFollower:
             if lock is None:
                 return _OTHERS_TURN
             code = await self._deliver(lock)
-        return 0.0 if code == 0 else _OTHERS_TURN if code == 75 else _AFTER_TROUBLE
+        return _PATIENCE.get(code, _AFTER_TROUBLE)
 
     async def _deliver(self, lock: int) -> int | None:
         """Run the program, which holds the lock with us: should we be killed, it still has it."""

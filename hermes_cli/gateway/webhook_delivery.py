@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -101,8 +100,7 @@ def _time(line: Line) -> float:
 
 def main(root: str, lock: str) -> int:
     """0 when nothing waits any more, 75 (EX_TEMPFAIL) when it is to be tried again, 78 for bad settings."""
-    form = "%(message)s" if os.environ.get("HERMES_SUPERVISOR") else "%(asctime)s %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form, datefmt="%H:%M:%S")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # a supervisor's log writes the time itself
     try:
         if lock == "wait":
             import fcntl
