@@ -78,6 +78,24 @@ def _families(report: StatusReport) -> Iterator[Metric]:
     )
     yield _each(
         services,
+        "hermes_service_memory_bytes",
+        "Resident memory of the process, without its children.",
+        lambda one: one.memory_bytes,
+    )
+    yield Metric(
+        "hermes_service_cpu_seconds_total",
+        "counter",
+        "CPU time of the process, without its children.",
+        {_labels(one): one.cpu_seconds for one in services if one.cpu_seconds is not None},
+    )
+    yield _each(
+        services,
+        "hermes_service_active_runs",
+        "Runs that the gateway has in hand; missing while it does not run.",
+        lambda one: one.active_runs,
+    )
+    yield _each(
+        services,
         "hermes_service_background_processes",
         "Background processes of the gateway's profile that run, with or without it.",
         lambda one: one.processes,

@@ -140,6 +140,9 @@ def test_the_page_lists_what_the_installation_exposes() -> None:
         uptime_seconds=1.0,
         restarts=1,
         last_exit="exit 1",
+        memory_bytes=1,
+        cpu_seconds=1.0,
+        active_runs=1,
         processes=1,
     )
     report = StatusReport(healthy=False, problems=["x"], home="/", services=[row])

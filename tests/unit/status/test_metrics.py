@@ -44,6 +44,9 @@ READY = ServiceReport(
     uptime_seconds=12.5,
     restarts=2,
     last_exit="killed by SIGKILL",
+    memory_bytes=30 << 20,
+    cpu_seconds=1.25,
+    active_runs=2,
     processes=3,
 )
 PARKED = ServiceReport(
@@ -77,6 +80,10 @@ def test_a_parked_gateway_is_told_apart_from_a_ready_one(tmp_path: Path) -> None
     ]
     assert of(found, "hermes_service_last_exit_info", profile="default", exit="killed by SIGKILL") == 1
     assert of(found, "hermes_service_background_processes", profile="default") == 3
+    assert of(found, "hermes_service_memory_bytes", profile="default") == 30 << 20
+    assert of(found, "hermes_service_cpu_seconds_total", profile="default") == 1.25
+    assert of(found, "hermes_service_active_runs", profile="default") == 2
+    assert of(found, "hermes_service_active_runs", profile="coder") is None
     assert of(found, "hermes_service_wanted", service="dashboard", kind="dashboard") == 0
     free, size = of(found, "hermes_volume_free_bytes"), of(found, "hermes_volume_size_bytes")
     assert free is not None
