@@ -152,7 +152,8 @@ def _start_and_follow(manager: ServiceManager, home: Home) -> int:
 
     leave_on_signal()
     try:
-        Lifecycle(manager).start(home.profile)
+        with waiting(f"starting {home.profile}"):
+            Lifecycle(manager).start(home.profile)
     except ServiceParkedError as error:
         click.echo(f"hermes: {error}", err=True)
         return EXIT_CONFIG

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .context import Context, json_option, pass_context, print_json
+from .progress import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,11 +100,12 @@ def uninstall(context: Context, system: bool, dry_run: bool, as_json: bool) -> N
         for path in [] if as_json else files:
             click.echo(f"would remove {path}")
         return
-    if was_there:
-        # Nothing is wanted from now on. The profile may be gone, or the service just now.
-        with suppress(NoSuchHomeError, GatewayNotRegisteredError):
-            Lifecycle(manager).stop(home.profile)
-    manager.uninstall(spec.name)
+    with waiting(f"stopping the gateway of {home.profile}", quiet=as_json):
+        if was_there:
+            # Nothing is wanted from now on. The profile may be gone, or the service just now.
+            with suppress(NoSuchHomeError, GatewayNotRegisteredError):
+                Lifecycle(manager).stop(home.profile)
+        manager.uninstall(spec.name)
     if as_json:
         print_json({"profile": home.profile, "service": spec.name, "uninstalled": was_there, "files": files})
     elif was_there:

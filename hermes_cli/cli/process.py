@@ -22,6 +22,7 @@ from .process_context import (
 from .process_input import close, submit, write
 from .process_log import log
 from .process_start import start
+from .progress import waiting
 
 if TYPE_CHECKING:
     from hermes_cli.processes.environments import Environment
@@ -104,7 +105,8 @@ def wait(
     The longest wait is 180 seconds, or TERMINAL_TIMEOUT; then it exits with 124, and the process goes on.
     """
     try:
-        found = environment.wait(process_id, timeout)
+        with waiting(f"{plain_line(process_id)} runs", quiet=as_json):
+            found = environment.wait(process_id, timeout)
     except KeyboardInterrupt:
         if as_json:
             print_answer({"session_id": environment.find(process_id), "status": "interrupted"})
@@ -134,7 +136,8 @@ def wait(
 @verb
 def kill(environment: Environment, as_json: bool, process_id: str, grace: float) -> int | None:
     """End a process and everything it started: TERM, after the grace time KILL."""
-    found = environment.kill(process_id, grace)
+    with waiting(f"ending {plain_line(process_id)}", quiet=as_json):
+        found = environment.kill(process_id, grace)
     if as_json:
         print_answer(found)
     elif found.status == "killed":
