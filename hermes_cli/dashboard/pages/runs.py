@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from hermes_cli.dashboard.following import Piece
 from hermes_cli.dashboard.markup import Content, Html, el
+from hermes_cli.dashboard.pieces import Piece
 from hermes_cli.faces.printable import plain, plain_text
 from hermes_cli.faces.reach import Reach
 from hermes_cli.faces.run_words import run_look

@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from hermes_cli.dashboard.app import Dashboard
 from hermes_cli.dashboard.asking import looked, ordered
-from hermes_cli.dashboard.following import OutputFollower, changes, digest, followed
+from hermes_cli.dashboard.followers import OutputFollower
+from hermes_cli.dashboard.following import changes, digest, followed
 from hermes_cli.dashboard.pages.processes import STATUSES, Filter, Output, process_page, processes_page
 from hermes_cli.faces.background import in_thread
 from hermes_cli.faces.printable import plain, plain_text

@@ -12,8 +12,10 @@ from starlette.routing import Route
 
 from hermes_cli.dashboard.app import Dashboard
 from hermes_cli.dashboard.asking import looked, ordered
-from hermes_cli.dashboard.following import Pieces, RunFollower, changes, digest, followed
+from hermes_cli.dashboard.followers import RunFollower
+from hermes_cli.dashboard.following import changes, digest, followed
 from hermes_cli.dashboard.pages.runs import STATUSES, Approval, RunsView, Saying, run_page, runs_page
+from hermes_cli.dashboard.pieces import Pieces
 from hermes_cli.faces.printable import plain, plain_text
 from hermes_cli.gateway.client import GatewayAnswerError, GatewayClient
 from hermes_cli.gateway.run_api import Controlled, RunBody, RunEvent, RunView

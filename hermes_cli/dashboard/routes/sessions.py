@@ -12,7 +12,8 @@ from starlette.routing import Route
 
 from hermes_cli.dashboard.app import Dashboard
 from hermes_cli.dashboard.asking import looked, ordered
-from hermes_cli.dashboard.following import SessionFollower, changes, digest, followed
+from hermes_cli.dashboard.followers import SessionFollower
+from hermes_cli.dashboard.following import changes, digest, followed
 from hermes_cli.dashboard.pages.sessions import SessionsView, session_page, sessions_page
 from hermes_cli.faces.conversation import read, send
 from hermes_cli.faces.gateway_stream import body
