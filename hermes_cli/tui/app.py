@@ -33,6 +33,9 @@ from .screens.overview import OverviewScreen
 INTERVAL = 1.0
 """Seconds between two looks at everything, where nothing told of a change before."""
 
+_GATHER = 0.1
+"""Seconds in which changes gather before the next look: a hundred starts are not a hundred looks."""
+
 EXIT_USAGE = 2
 EXIT_TERMINATED = 143
 
@@ -169,6 +172,7 @@ class HermesApp(App[None]):
                     self.latest = unreadable(error, self.latest)
                 else:
                     self._show(report)
+                await asyncio.sleep(_GATHER)
                 await changes.next(self._interval)
 
     def _look(self, changes: InstallationChanges) -> StatusReport:

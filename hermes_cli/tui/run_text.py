@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from hermes_cli.faces.printable import plain_text
@@ -31,15 +32,15 @@ def show_page(log: TextLog, snapshot: str | None, page: EventPage, *, quiet: boo
     if snapshot is not None:
         log.add([Line("(of the earlier events, the text alone is kept)", "dim")])
         log.feed(snapshot)
-    for event in page.events:
-        show_event(log, event, quiet=quiet)
+    for is_text, events in groupby(page.events, lambda event: event.type == "delta"):
+        if is_text:
+            log.feed("".join(str(event.payload.get("text", "")) for event in events))
+        else:
+            for event in events:
+                _show(log, event, quiet)
 
 
-def show_event(log: TextLog, event: RunEvent, *, quiet: bool = False) -> None:
-    """Show the event behind those before it. `quiet`: leave out what a conversation need not say."""
-    if event.type == "delta":
-        log.feed(str(event.payload.get("text", "")))
-        return
+def _show(log: TextLog, event: RunEvent, quiet: bool) -> None:
     if quiet and (event.type == "started" or event.type == "completed"):
         return
     log.add([Line(f"— {note_of(event)}", "bold" if event.terminal else "dim")])

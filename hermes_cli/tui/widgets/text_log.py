@@ -26,6 +26,10 @@ _SLACK = 500
 """Lines that go at once: to let go of one at a time would cost a look at all rows for each."""
 
 
+_LONGEST = 1 << 16
+"""Characters after which a line that has no end goes on in another."""
+
+
 class Line(NamedTuple):
     """Text that is safe to show, and rich's style of it."""
 
@@ -100,6 +104,8 @@ class TextLog(ScrollView, can_focus=True):
         self._after_return = text.endswith("\r")
         pieces = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         for number, piece in enumerate(pieces):
+            if len(self._open) > _LONGEST:
+                self._end_open_line()
             self._open += piece
             if self._has_open:
                 self._drop_last()

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from hermes_cli.config import ConfigError, Inspection
+from hermes_cli.config.schema import Key
 from hermes_cli.doctor import DoctorReport, Finding
 from hermes_cli.gateway.process_api import Processes
 from hermes_cli.gateway.run_api import EventPage, RunEvent, Runs, RunView, Sessions, SessionView
@@ -124,6 +126,24 @@ def findings(*_given: Any, **_named: Any) -> DoctorReport:
     odd = Finding(id="disk", status="warning", message="the disk is nearly full", remedy="free some space")
     fine = [Finding(id=f"check-{n}", status="ok", message=f"what is number {n} is fine") for n in range(20)]
     return DoctorReport(ok=False, findings=[*fine, odd, bad])
+
+
+SETTINGS = {
+    "gateway.host": Key(str, "a host name or address as text", "127.0.0.1"),
+    "gateway.port": Key(int, "a port number from 1 to 65535", 8642),
+    "agent.command": Key(str, "a program and its arguments in one line, or nothing", ""),
+}
+
+
+def inspection(*_given: Any, **_named: Any) -> Inspection:
+    """What `config_file.check_file` finds."""
+    wrong = ConfigError(Path("config.yaml"), f"expected a port, got {HOSTILE}", line=3, key="gateway.port")
+    return Inspection(
+        values={"gateway.host": "127.0.0.1", "gateway.port": 8643, "agent.command": f"run {HOSTILE}"},
+        sources={"gateway.host": "default", "gateway.port": "config.yaml", "agent.command": "environment"},
+        errors=[wrong],
+        warnings=[f".env: others may read it {HOSTILE}"],
+    )
 
 
 def asking_run() -> RunView:

@@ -13,7 +13,7 @@ from hermes_cli.gateway.run_api import EventPage, RunEvent
 from hermes_cli.home import Home, save
 from hermes_cli.tui.screens.run import RunScreen
 from tests.fakes.gateway import FakeGateway, Refusal
-from tests.unit.tui.scenery import RUN, ended_run, findings, still_gateway, still_stage
+from tests.unit.tui.scenery import RUN, SETTINGS, ended_run, findings, inspection, still_gateway, still_stage
 from tests.unit.tui.snapshots import assert_looks
 from tests.unit.tui.stage import Scene, Stage, screen, sees
 
@@ -38,17 +38,16 @@ PAGES = {
     "chat": (["4"], "began with"),
     "conversation": (["4", "enter"], "11 passed"),
     "conversation-new": (["4", "n", *"a message ", "ctrl+j", *"of two lines"], "of two lines"),
-    "config": (["5"], "gateway.drain_timeout"),
+    "config": (["5"], "agent.command"),
     "doctor": (["6"], "m mends this"),
 }
 
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr("hermes_cli.doctor.diagnosis.diagnose", findings)
-    monkeypatch.setattr("hermes_cli.doctor.diagnose", findings)
-    for name in ("HERMES_GATEWAY_HOST", "HERMES_DASHBOARD_HOST", "HERMES_DASHBOARD_PORT"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("hermes_cli.tui.pages.doctor.diagnose", findings)
+    monkeypatch.setattr("hermes_cli.tui.pages.config.check_file", inspection)
+    monkeypatch.setattr("hermes_cli.tui.pages.config.KEYS", SETTINGS)
     made = still_stage(tmp_path)
     with still_gateway(made):
         yield made
@@ -145,7 +144,7 @@ class TestTheGatewayCannotBeAsked:
                 return Refusal(410, "cursor_expired", "gone", gone)
             return EventPage(
                 run_id=RUN,
-                events=[last],
+                events=last,
                 cursor=f"{RUN}:4",
                 last_event_id=f"{RUN}:4",
                 status="failed",
