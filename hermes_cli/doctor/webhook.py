@@ -36,7 +36,7 @@ def _exposed(found: Webhook) -> Iterator[Result]:
     if parts.scheme == "http" and not _stays_here(parts.hostname or ""):
         yield problem(
             "webhook plain",
-            f"{found.place} is told over a line that others may read and change",
+            f"the webhook at {found.place} is told over a line that others may read and change",
             "configure an https address",
             status="warning",
         )
@@ -57,14 +57,16 @@ def _deliveries(scene: Scene, found: Webhook) -> Iterator[Result]:
         last = "never" if cursor.delivered_at is None else _day(cursor.delivered_at)
         yield problem(
             "webhook deliveries",
-            f"{found.place} {cursor.problem}; tried {cursor.attempts} times, last told: {last}",
+            f"the webhook at {found.place} {cursor.problem}; "
+            f"tried {cursor.attempts} times, last told: {last}",
             _TEST,
             status="warning",
         )
     if cursor.given_up:
         yield problem(
             "webhook given-up",
-            f"{cursor.given_up} events were never told: for a day, {found.place} did not take them",
+            f"{cursor.given_up} events were never told: "
+            f"for a day, the webhook at {found.place} did not take them",
             f"{_TEST}; removing {scene.root / 'logs' / 'webhook.json'} begins anew",
             status="warning",
         )

@@ -83,6 +83,17 @@ def test_a_gateway_that_parks_goes_also_where_nobody_answers(yard: Yard, hook: E
 
 
 def test_two_gateways_tell_it_once(yard: Yard, hook: Endpoint) -> None:
+    another = threading.Event()
+
+    def held(delivery: Delivery) -> int:
+        """The first is at it for as long as the other gateway would need to send it, too."""
+        if len(hook.got) > 1:
+            another.set()
+        another.wait(3)
+        another.set()
+        return 204
+
+    hook.answer = held
     following(yard.start(configured(yard, hook)))
     following(yard.start(yard.profile("coder")))
     for number in range(5):
