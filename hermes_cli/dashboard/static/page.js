@@ -10,6 +10,8 @@ const page = document.getElementById("page");
 const notice = document.getElementById("reach");
 const said = document.getElementById("said");
 
+const REVIVE_MS = 2000;
+
 const failed = page.dataset.failed !== undefined;
 let stream;
 let away = false;
@@ -39,7 +41,7 @@ function show(reach) {
   if (start) start.hidden = reach.code !== "stopped" && reach.code !== "parked";
   if (!well && !reach.comes_back) stream.close();
   if (well && failed) {
-    location.reload();
+    revive();
     return;
   }
   if (!well) away = true;
@@ -47,6 +49,13 @@ function show(reach) {
     away = false;
     redraw();
   }
+}
+
+// The whole page anew, once the server can make it: its stream may be well before that.
+async function revive() {
+  const fresh = await fetched();
+  if (fresh && fresh.getElementById("page")?.dataset.failed === undefined) location.reload();
+  else setTimeout(revive, REVIVE_MS);
 }
 
 // A key makes of a message that is sent twice one message: it is another only once a message has arrived.
@@ -72,16 +81,18 @@ export async function redraw() {
   return drawing;
 }
 
-async function draw() {
+// This page as the server makes it now; nothing where it cannot.
+async function fetched() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => undefined);
-  if (!answer) return;
-  if (answer.redirected || answer.status === 404) {
-    location.reload();
-    return;
-  }
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (fresh.getElementById("page")?.dataset.failed !== undefined) return;
+  if (!answer) return undefined;
+  if (answer.redirected || answer.status === 404) location.reload();
+  if (!answer.ok) return undefined;
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+async function draw() {
+  const fresh = await fetched();
+  if (!fresh || fresh.getElementById("page")?.dataset.failed !== undefined) return;
   for (const old of document.querySelectorAll("[data-part]")) {
     if (old.dataset.part === "key" && !spent) continue;
     const made = fresh.querySelector(`[data-part="${CSS.escape(old.dataset.part)}"]`);
