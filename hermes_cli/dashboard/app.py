@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from hermes_cli.faces.verbs import Verbs
 from hermes_cli.gateway.levels import manager_or_none
 from hermes_cli.gateway.lifecycle import Lifecycle
 from hermes_cli.home import Home
+from hermes_cli.service_manager.errors import ServiceError
 from hermes_cli.service_manager.types import ServiceManager
 from hermes_cli.status import StatusReport, collect
 
@@ -56,7 +58,8 @@ class Dashboard:
         """`look` and `manager` may take their time: they are called in threads."""
         self.settings = settings
         self.manager = manager
-        self.look = look or (lambda: collect(settings.root))
+        self._looked_through: ServiceManager | None = None
+        self.look = look or self._look
         self.board = Board(
             self.look,
             lambda: InstallationChanges(settings.root),
@@ -70,6 +73,13 @@ class Dashboard:
         self.assets = Assets()
         self.verbs = Verbs(lambda: Lifecycle(manager(), settings.root), self.board.look_again)
         self._pace = Window(FORMS, FORMS_WINDOW)
+
+    def _look(self) -> StatusReport:
+        """Through one manager for as long as this process lives: it knows what has not moved."""
+        if self._looked_through is None:
+            with contextlib.suppress(ServiceError):
+                self._looked_through = self.manager()
+        return collect(self.settings.root, self._looked_through)
 
     def close(self) -> None:
         """End every stream, so that nothing holds the server up."""

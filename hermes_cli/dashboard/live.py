@@ -20,6 +20,7 @@ INTERVAL = 1.0
 GAP = 0.1
 """Seconds between two looks while one change follows the other."""
 
+_LONGEST_GAP = 0.25
 _SHARE = 2
 _IDLE_SHARE = 20
 """A look that takes long is followed by a pause so many times as long: it must not eat the machine."""
@@ -112,7 +113,7 @@ class Board:
                 if changes is None:
                     await asyncio.sleep(idle)
                 else:
-                    await asyncio.sleep(max(GAP, _SHARE * cost))
+                    await asyncio.sleep(max(GAP, min(_LONGEST_GAP, _SHARE * cost)))
                     await changes.next(idle)
                 self._stale = True
         finally:

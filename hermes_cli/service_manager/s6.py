@@ -24,6 +24,7 @@ from .locks import verb_lock
 from .logs import FileLog, LogReader, follow_log, read_log
 from .names import MAX_NAME_LENGTH, SERVICE_PREFIX, profile_of, service_name, validate_profile_name
 from .s6_registrar import Registrar, profile_of_spec
+from .s6_seen import Seen, marks_of
 from .s6_status import FIELDS, Deaths, SvStat, parse_svdt, parse_svstat, to_status
 from .types import RenderedFile, ServiceManagerKind, ServiceSpec, ServiceStatus
 from .watch import REPLACED, Watch
@@ -66,6 +67,7 @@ class S6ServiceManager:
         self._log_root = log_root or Path(os.environ.get("HERMES_HOME", "/opt/data"), "logs/gateways")
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
+        self._seen = Seen()
 
     @property
     def kind(self) -> ServiceManagerKind:
@@ -113,10 +115,23 @@ class S6ServiceManager:
         """The status of many services at once, by name, in order; of all gateways if `names` is None.
 
         One that cannot be asked does not hide the others: its status says so in `answering` and `detail`.
+        Those that have not moved since they were last asked here, and are still supervised, are not asked.
         """
         if names is None:
             names = [SERVICE_PREFIX + profile for profile in self.list_profile_gateways()]
         slots = {name: self._slot(name) for name in names}
+        marks = {name: marks_of(slot) for name, slot in slots.items()}
+        known = {
+            name: status
+            for name, slot in slots.items()
+            if (status := self._seen.status(name, marks[name])) is not None and _listening(slot) is None
+        }
+        asked = self._ask({name: slot for name, slot in slots.items() if name not in known})
+        found = {name: known[name] if name in known else asked[name] for name in slots}
+        self._seen.keep(found, marks)
+        return found
+
+    def _ask(self, slots: dict[str, Path]) -> dict[str, ServiceStatus]:
         answers = spawn.run_all([["s6-svstat", "-o", FIELDS, os.fspath(slot)] for slot in slots.values()])
         deaths = self._deaths([slot for slot in slots.values() if _has_deaths(slot)])
         found = {}

@@ -381,8 +381,9 @@ def test_status_of_fifty_services_takes_well_under_a_third_of_a_second(tree: Tre
     manager.status_all()
     fastest = 9.9
     for _ in range(5):
+        new = tree.manager()  # it has seen none of them before
         began = time.perf_counter()
-        found = manager.status_all()
+        found = new.status_all()
         fastest = min(fastest, time.perf_counter() - began)
     assert list(found) == [f"gateway-{profile}" for profile in profiles]
     assert {status.in_words() for status in found.values()} == {"down"}
