@@ -87,7 +87,8 @@ class TextLog(ScrollView, can_focus=True):
         self._first += len(self._lines)
         self._lines.clear()
         self._rows.clear()
-        self._open, self._has_open, self.found_line = "", False, None
+        self._end_open_line()
+        self.found_line = None
         self._arrange()
 
     def add(self, lines: Iterable[str | Line]) -> None:
@@ -99,13 +100,15 @@ class TextLog(ScrollView, can_focus=True):
 
     def feed(self, text: str, style: str = "") -> None:
         """Show text that comes in pieces: lines end where it has a newline."""
+        if not text:
+            return
         if self._after_return and text.startswith("\n"):
             text = text[1:]
         self._after_return = text.endswith("\r")
         pieces = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         for number, piece in enumerate(pieces):
             if len(self._open) > _LONGEST:
-                self._end_open_line()
+                self._open, self._has_open = "", False
             self._open += piece
             if self._has_open:
                 self._drop_last()
@@ -118,7 +121,7 @@ class TextLog(ScrollView, can_focus=True):
         self._arrange()
 
     def _end_open_line(self) -> None:
-        self._open, self._has_open = "", False
+        self._open, self._has_open, self._after_return = "", False, False
 
     def _append(self, line: Line) -> None:
         number = self._first + len(self._lines)
