@@ -100,10 +100,23 @@ def open_gateway_log(
     cursor: str | None = None,
 ) -> LogReader:
     """The reader of that log; see `KeepsLogs`. Of a gateway that was never installed: of its directory."""
+    kept = open_kept_log(home, manager, lines=lines, since=since, cursor=cursor)
+    return kept or FileLog(home.gateway_log, lines=lines, since=since, cursor=cursor)
+
+
+def open_kept_log(
+    home: Home,
+    manager: ServiceManager | None,
+    *,
+    lines: int | None,
+    since: float = 0.0,
+    cursor: str | None = None,
+) -> LogReader | None:
+    """The reader of the log that `manager` keeps; None where it keeps none for this gateway, or none yet."""
     if isinstance(manager, KeepsLogs):
         with contextlib.suppress(ServiceError):
             return manager.open_log(service_name(home.profile), lines=lines, since=since, cursor=cursor)
-    return FileLog(home.gateway_log, lines=lines, since=since, cursor=cursor)
+    return None
 
 
 async def follow(tail: LogTail) -> AsyncGenerator[list[str], None]:

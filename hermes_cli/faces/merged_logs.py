@@ -14,13 +14,16 @@ from typing import NamedTuple
 
 from hermes_cli.home import Home, profile_names
 from hermes_cli.service_manager.errors import ServiceError
-from hermes_cli.service_manager.logs import RELOOK, LogReader, stamp, stamp_of
+from hermes_cli.service_manager.logs import NOWHERE, RELOOK, LogReader, stamp, stamp_of
 from hermes_cli.service_manager.types import ServiceManager
 
-from .log_tail import open_gateway_log
+from .log_tail import open_gateway_log, open_kept_log
 
 _LOOK_FOR_NEW = 1.0
 """Seconds between two looks for profiles that have come or gone."""
+
+_LOOK_FOR_INSTALLED = 5.0
+"""Likewise for gateways that had not been installed: asking a host's service manager costs more."""
 
 
 class Line(NamedTuple):
@@ -78,8 +81,11 @@ class MergedLogs:
 
     def follow(self) -> Iterator[Line]:
         """What is written from then on, as it comes, without end."""
-        looked = time.monotonic()
+        looked = asked = time.monotonic()
         while True:
+            if time.monotonic() - asked >= _LOOK_FOR_INSTALLED:
+                self._look_for_installed()
+                asked = time.monotonic()
             if self._profiles is None and time.monotonic() - looked >= _LOOK_FOR_NEW:
                 looked = time.monotonic()
                 self._look_for_new()
@@ -107,8 +113,19 @@ class MergedLogs:
 
     def _open(self, profile: str, lines: int | None) -> None:
         home = Home.of(profile, self._root)
-        reader = open_gateway_log(home, self._manager, lines=lines, since=self._since)
-        self._sources[profile] = _Source(profile, reader)
+        kept = open_kept_log(home, self._manager, lines=lines, since=self._since)
+        reader = kept or open_gateway_log(home, None, lines=lines, since=self._since)
+        self._sources[profile] = _Source(profile, reader, kept=kept is not None)
+
+    def _look_for_installed(self) -> None:
+        """What is not kept by the service manager yet may be by now: another log, with all that is in it."""
+        for profile, source in list(self._sources.items()):
+            if source.kept or self._manager is None or source.reader.cursor != NOWHERE:
+                continue  # what has been opened is the log
+            kept = open_kept_log(Home.of(profile, self._root), self._manager, lines=None, since=self._since)
+            if kept is not None:
+                source.reader.close()
+                self._sources[profile] = _Source(profile, kept, kept=True)
 
     def _look_for_new(self) -> None:
         try:
@@ -161,9 +178,11 @@ class MergedLogs:
 
 
 class _Source:
-    def __init__(self, profile: str, reader: LogReader) -> None:
+    def __init__(self, profile: str, reader: LogReader, *, kept: bool) -> None:
+        """`kept`: by the service manager."""
         self.profile = profile
         self.reader = reader
+        self.kept = kept
         self._last = ""
 
     def line(self, text: str) -> Line:

@@ -18,6 +18,9 @@ from .watch import GROWN, Watch
 RELOOK = 0.5
 """Seconds until a log is looked at again without having been told to: where there is no inotify."""
 
+NOWHERE = "0-0"
+"""The cursor of a reader that has found no log yet."""
+
 _BLOCK = 1 << 16
 _CHUNK = 1 << 18
 _MAX_LINE = 1 << 18
@@ -145,7 +148,7 @@ class FileLog:
     @property
     def cursor(self) -> str:
         if self._file is None:
-            return "0-0"
+            return NOWHERE
         return f"{os.fstat(self._file.fileno()).st_ino}-{self._file.tell() - len(self._rest)}"
 
     def read(self) -> list[str]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import HostCommandError, NoBusError, PermissionDeniedError, ServiceError
-from .logs import RELOOK, FileLog, LogReader, follow_log, numbered_parts, read_log, stamp
+from .logs import NOWHERE, RELOOK, FileLog, LogReader, follow_log, numbered_parts, read_log, stamp
 from .systemctl import Systemctl
 from .systemd_layout import Installation
 from .systemd_unit import output_of
@@ -111,7 +111,7 @@ class JournalLog:
 
     @property
     def cursor(self) -> str:
-        return self._cursor or "0-0"
+        return self._cursor or NOWHERE
 
     def read(self) -> list[str]:
         if not self._past_is_over:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import pytest
 
+from hermes_cli.faces import merged_logs
 from hermes_cli.faces.merged_logs import Line, MergedLogs
 from hermes_cli.home import Home
 from hermes_cli.profiles import create_profile
@@ -147,3 +148,57 @@ def test_a_log_that_cannot_be_read_is_told_and_hides_no_other(root: Path) -> Non
     with MergedLogs(root, Journals()) as merged:  # type: ignore[arg-type]
         assert shown(merged.past()) == []
         assert merged.failures == {"one": "nobody may read gateway-one"}
+
+
+def test_a_gateway_installed_while_it_is_followed_joins(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merged_logs, "_LOOK_FOR_INSTALLED", 0.05)
+    monkeypatch.setattr(merged_logs, "_LOOK_FOR_NEW", 0.05)
+    elsewhere = tmp_path / "elsewhere"
+
+    class Late:
+        """It keeps no log before its directory is there, as systemd before the unit is."""
+
+        def open_log(
+            self, name: str, *, lines: int | None = 100, since: float = 0.0, cursor: str | None = None
+        ) -> LogReader:
+            if not elsewhere.is_dir() or name != "gateway-one":
+                raise ServiceError(f"{name} is not installed")
+            return FileLog(elsewhere, lines=lines, since=since, cursor=cursor)
+
+    with MergedLogs(root, Late()) as merged:  # type: ignore[arg-type]
+        assert shown(merged.past()) == []
+        lines = merged.follow()
+        elsewhere.mkdir()
+        (elsewhere / "current").write_text(at(1, "hello") + "\n")
+        assert take(lines, 1) == ["one: hello"]
+
+
+@pytest.mark.parametrize("lines_before", [0, 100])
+def test_a_log_that_is_read_already_is_not_read_again_when_its_manager_knows_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch, lines_before: int
+) -> None:
+    monkeypatch.setattr(merged_logs, "_LOOK_FOR_INSTALLED", 0.0)
+    monkeypatch.setattr(merged_logs, "_LOOK_FOR_NEW", 0.05)
+
+    class Same:
+        """Its log is where a gateway writes by itself, as on launchd."""
+
+        asked = 0
+
+        def open_log(
+            self, name: str, *, lines: int | None = 100, since: float = 0.0, cursor: str | None = None
+        ) -> LogReader:
+            self.asked += 1
+            if self.asked == 1:
+                raise ServiceError(f"{name} is not installed")
+            return FileLog(Home.of("one", root).gateway_log, lines=lines, since=since, cursor=cursor)
+
+    write(root, "one", at(1, "a"))
+    with MergedLogs(root, Same(), ["one"], lines=lines_before) as merged:  # type: ignore[arg-type]
+        assert shown(merged.past()) == ["one: a"][:lines_before]
+        lines = merged.follow()
+        for text in "bcd":
+            write(root, "one", at(2, text))
+            assert take(lines, 1) == [f"one: {text}"]
