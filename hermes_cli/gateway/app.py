@@ -64,7 +64,7 @@ def make_app(runtime: Runtime) -> ASGIApp:
     async def events(request: Request) -> Response:
         if runtime.draining:
             return problem_response("draining", "this gateway is shutting down")
-        # A browser that comes back asks for the address that it began with: what it has seen is in the header.
+        # A browser that comes back asks for the address it began with: what it has seen is in the header.
         given = (request.query_params.get("cursor"), request.headers.get("last-event-id"))
         try:
             cursor = [0, *(whole("cursor", text) for text in given if text is not None)][-1]
