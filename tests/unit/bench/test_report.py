@@ -81,5 +81,5 @@ def test_json_holds_every_sample() -> None:
 def test_every_subject_of_the_design_has_its_rows() -> None:
     assert set(SUBJECTS) == {
         *("image", "start", "stop", "commands", "gateway", "supervisor", "library", "reconcile", "memory"),
-        *("processes", "runs", "interface", "dashboard"),
+        *("processes", "runs", "interface", "dashboard", "status"),
     }
