@@ -99,7 +99,10 @@ class JournalLog:
         stamped: bool = True,
     ) -> None:
         """As `FileLog`. `stamped`: each line begins with its time."""
-        self.skipped = False  # the journal goes on with what is next
+        if cursor is not None and "=" not in cursor:  # of a file, or of nowhere
+            self.skipped, cursor = cursor != NOWHERE, None
+        else:
+            self.skipped = False  # the journal goes on with what is next
         self._journal = journal
         self._lines = lines
         self._since = since
