@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import requests
 import schemathesis
 
-READING = "(sleep 2; kill $$) & exec cat"
+READING = "(sleep 10; kill $$) & exec cat"
 COMMANDS = (READING, "echo said; echo more", "exit 3", "sleep 0.2", "seq 1 2000", "kill -9 $$")
 PROGRAMS = (["true"], ["echo", "said"], ["sleep", "0.2"], ["/nonexistent/program"])
-MESSAGES = (*COMMANDS, "rm -rf /nonexistent/directory")  # the last one waits to be allowed
+MESSAGES = (*COMMANDS[1:], "rm -rf /nonexistent/directory")  # the last one waits to be allowed
 
 LONGEST = 0.05
 """Seconds that a request may wait for something new."""
@@ -48,19 +48,23 @@ def before_call(context: schemathesis.HookContext, case: Any, kwargs: dict[str, 
             _bind_process(case.body)
         elif label == "POST /v1/runs":
             _bind_run(case.body)
+    # What is wrong with a request is refused before it matters whom it is about.
+    good = case.meta.generation.mode.is_positive
     for name, given in (case.path_parameters or {}).items():
         made_up = (given, case.query, case.body)
-        if name in _ABOUT and case.method != "GET" and _one((True, False, False), made_up):
-            case.path_parameters[name] = _fresh(case, *_ABOUT[name])
+        if name in _ABOUT and good and case.method != "GET" and _one((True, True, False), made_up):
+            _latest[name] = case.path_parameters[name] = _fresh(case, *_ABOUT[name])
         elif name in _latest:
             known = _latest[name]
             case.path_parameters[name] = _one((known, known.partition("_")[2], given), made_up)
+    if good and "environment" in (case.query or {}):  # only this one is configured
+        case.query["environment"] = _one(("local", "local", case.query["environment"]), case.query)
     for name in ("wait", "timeout"):
         value = (case.query or {}).get(name)
         if isinstance(value, (int, float)) and value > LONGEST:
             case.query[name] = LONGEST
-    # What is wrong is refused before this counts; and schemathesis would take a header it left out as given.
-    if label in FOLLOWED and case.meta.generation.mode.is_positive and _one((True, False, False), case.query):
+    # Never where it left a header out: it would take that as given.
+    if label in FOLLOWED and good and _one((True, False, False), case.query):
         case.headers = {**(case.headers or {}), "Accept": "text/event-stream"}
 
 
@@ -80,15 +84,19 @@ def lines(context: Any, response: Any) -> list[Any]:
 
 
 def _fresh(case: Any, path: str, body: dict[str, Any], field: str) -> str:
-    """The id of something that was made for this request."""
-    with requests.post(
-        case.operation.base_url.rstrip("/") + path,
-        json=body,
-        headers={"Authorization": f"Bearer {os.environ['TOKEN']}"},
-        timeout=20.0,
-    ) as answer:
+    """The id of something that was made for this request; a run of it has ended."""
+    address = case.operation.base_url.rstrip("/")
+    with requests.Session() as client:
+        client.headers["Authorization"] = f"Bearer {os.environ['TOKEN']}"
+        answer = client.post(address + path, json=body, timeout=20.0)
         answer.raise_for_status()
-        return str(answer.json()[field])
+        found = answer.json()
+        page: dict[str, Any] = {"cursor": found.get("cursor"), "terminal_state": None}
+        while "run_id" in found and page["terminal_state"] is None:
+            events = f"{address}/v1/runs/{found['run_id']}/events"
+            asked = {"cursor": page["cursor"], "wait": "10"}
+            page = client.get(events, params=asked, timeout=20.0).json()
+    return str(found[field])
 
 
 def _bind_process(body: dict[str, Any]) -> None:
