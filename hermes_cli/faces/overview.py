@@ -137,7 +137,7 @@ def overview(
     rows = [_row(service, old.get(service.service), now, meter) for service in report.services]
     meter.keep(row.service for row in rows)
     gateways = [row for row in rows if row.profile is not None]
-    tone: Tone = "good" if report.healthy else "bad"
+    tone = _tone(report, gateways)
     return Overview(
         summary=_summary(report, gateways),
         tone=tone,
@@ -246,6 +246,12 @@ def _percent(value: int | None) -> str:
 
 def _number(value: int | None) -> str:
     return "" if value is None else str(value)
+
+
+def _tone(report: StatusReport, gateways: list[Row]) -> Tone:
+    if not report.healthy:
+        return "bad"
+    return "good" if any(row.wanted == "up" for row in gateways) else "idle"
 
 
 def _summary(report: StatusReport, gateways: list[Row]) -> str:

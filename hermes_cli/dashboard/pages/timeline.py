@@ -207,7 +207,7 @@ def _all(place: Place, story: Timeline) -> Html:
     head = [el("th", title, scope="col") for title in ("Time (UTC)", "Gateway", "What", "Why")]
     return el(
         "details",
-        el("summary", f"The latest {len(story.moments)} events" if left else f"All {story.total} events"),
+        el("summary", _how_many(len(story.moments), left)),
         el(
             "div",
             el(
@@ -224,6 +224,12 @@ def _all(place: Place, story: Timeline) -> Html:
         el("p", f"{left} older ones are in the supervision log.", class_="hint") if left else None,
         id="events",
     )
+
+
+def _how_many(shown: int, left: int) -> str:
+    if left:
+        return f"The latest {shown} events"
+    return "The one event" if shown == 1 else f"All {shown} events"
 
 
 def _log_link(place: Place, moment: Moment) -> Html:

@@ -14,6 +14,8 @@ const LAST_RETRY_MS = 15000;
 // that nobody looks at must not hold one for long. It goes on from its cursor when it is looked at again.
 const HIDDEN_MS = 20000;
 
+const ENDED = ["signed out", "gone"];
+
 const line = document.getElementById("live");
 const streams = new Set();
 
@@ -62,6 +64,15 @@ class Stream {
       this.end("signed out");
       return;
     }
+    // The stream of what was deleted never comes back, and neither does its page.
+    if (status === 200 && this.failures > 1) {
+      const page = await fetch(location.href, { method: "HEAD" }).then((answer) => answer.status, () => 0);
+      if (this.state !== "reconnecting") return;
+      if (page === 404) {
+        this.end("gone");
+        return;
+      }
+    }
     const pause = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (this.failures - 1));
     this.timer = setTimeout(() => this.connect(), pause * (0.75 + Math.random() / 2));
   }
@@ -84,6 +95,7 @@ class Stream {
 
 const WORDS = [
   ["signed out", "✕ ", "Signed out: reload the page to sign in"],
+  ["gone", "✕ ", "Deleted: what this page shows is no more"],
   ["reconnecting", "◐ ", "Reconnecting…"],
   ["connecting", "◐ ", "Connecting…"],
   ["paused", "○ ", "Paused"],
@@ -106,7 +118,7 @@ document.addEventListener("visibilitychange", () => {
   clearTimeout(hiding);
   if (document.hidden) {
     hiding = setTimeout(() => {
-      for (const stream of streams) if (stream.state !== "signed out") stream.end("paused");
+      for (const stream of streams) if (!ENDED.includes(stream.state)) stream.end("paused");
     }, HIDDEN_MS);
   } else {
     for (const stream of streams) if (stream.state === "paused") stream.connect();
@@ -115,7 +127,7 @@ document.addEventListener("visibilitychange", () => {
 
 // A page that the browser keeps for the way back holds no connection either.
 addEventListener("pagehide", () => {
-  for (const stream of streams) if (stream.state !== "signed out") stream.end("paused");
+  for (const stream of streams) if (!ENDED.includes(stream.state)) stream.end("paused");
 });
 addEventListener("pageshow", () => {
   for (const stream of streams) if (stream.state === "paused") stream.connect();
