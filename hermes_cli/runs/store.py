@@ -90,14 +90,23 @@ def _make(path: Path) -> None:
     if path.exists():
         return
     new = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    _make_empty(new)
     try:
         with contextlib.closing(apsw.Connection(str(new))) as connection:
             connection.pragma("journal_mode", "wal")
-        with contextlib.suppress(FileExistsError):  # whoever is first has made it
-            os.link(new, path)
+        os.link(new, path)
+    except FileExistsError:
+        pass  # whoever is first has made it
+    except OSError:
+        # A file system without hard links, a NAS has such: who opens it switches it, and may be refused.
+        with contextlib.suppress(FileExistsError):
+            _make_empty(path)
     finally:
         new.unlink()
+
+
+def _make_empty(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 class Store:

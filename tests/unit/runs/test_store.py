@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -261,3 +264,16 @@ def test_a_queue_has_a_limit_but_a_known_key_is_answered(store: Store) -> None:
 def test_an_unknown_status_is_refused_rather_than_ignored(store: Store) -> None:
     with pytest.raises(BadRequestError, match="no status"):
         store.runs(statuses=["done"], limit=9)
+
+
+def test_a_file_system_without_hard_links_has_a_store_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with contextlib.closing(open_connection(tmp_path / "state.db")) as connection:
+        assert connection.pragma("journal_mode") == "wal"
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert (tmp_path / "state.db").stat().st_mode & 0o777 == 0o600
