@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from hermes_cli.home import Home
 from tests.integration.gateway.harness import until
 
 from .conftest import Visit
@@ -117,3 +119,14 @@ def test_hostile_lines_are_only_text(dashboard: Dashboard, visit: Visit) -> None
     assert "\x1b" not in log.inner_text()
     assert "\u202e" not in log.inner_text()
     judge(page, "log-hostile")
+
+
+def test_a_page_whose_profile_was_deleted_elsewhere_says_so(dashboard: Dashboard, visit: Visit) -> None:
+    visitor = visit(dashboard.origin)
+    visitor.expects(f"{AWAY}|status of 404")
+    page = visitor.open(PAGE)
+    expect(page.locator("#live")).to_have_text("● Live")
+    shutil.rmtree(Home.of("coder", dashboard.root).path)
+    dashboard.end()
+    dashboard.start()
+    expect(page.locator("#live")).to_have_text("✕ Deleted: what this page shows is no more")
