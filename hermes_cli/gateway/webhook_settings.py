@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hermes_cli.config import ConfigError, inspect_config, load_env
+from hermes_cli.config.files import read_text
 from hermes_cli.config.reading import only_notifies
 from hermes_cli.config.schema import WEBHOOK_SECRET_VARIABLE, WEBHOOK_VARIABLE
 from hermes_cli.home import Home
@@ -31,16 +32,16 @@ class Webhook(NamedTuple):
 
 
 def is_mentioned(root: Path) -> bool:
-    """Whether there may be a webhook: a look at bytes, so that the many who have none pay for no more."""
+    """Whether there may be a webhook: a look at the text, so that the many who have none pay for no more."""
     if os.environ.get(WEBHOOK_VARIABLE):
         return True
     home = Home.of(root=root)
-    for path, word in ((home.config, b"webhook"), (home.env, WEBHOOK_VARIABLE.encode())):
+    for path, word in ((home.config, "webhook"), (home.env, WEBHOOK_VARIABLE)):
         try:
-            if word in path.read_bytes():
+            if word in (read_text(path) or ""):
                 return True
-        except OSError:
-            continue
+        except ConfigError:
+            continue  # whoever is asked to use it says what is wrong with it
     return False
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from hermes_cli.service_manager.filelock import BINARY, CLOEXEC, NONBLOCK
 from hermes_cli.service_manager.types import ServiceStatus
 
 _TAIL = 1 << 16
@@ -31,9 +32,11 @@ def exit_in_words(code: int | None, signal: str | None) -> str | None:
 def logged_exits(root: Path) -> dict[str, str]:
     """How each profile's gateway last ended, from the end of the supervision log."""
     try:
-        with (root / "logs" / "supervision.jsonl").open("rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - (_TAIL)))
-            lines = log.read(_TAIL).split(b"\n")
+        # Not waiting: a FIFO in its place would hold up whoever opens it.
+        descriptor = os.open(root / "logs" / "supervision.jsonl", os.O_RDONLY | CLOEXEC | NONBLOCK | BINARY)
+        with os.fdopen(descriptor, "rb") as log:
+            log.seek(max(0, os.fstat(descriptor).st_size - _TAIL))
+            lines = (log.read(_TAIL) or b"").split(b"\n")
     except OSError:
         return {}
     exits: dict[str, str] = {}

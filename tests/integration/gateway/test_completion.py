@@ -129,6 +129,7 @@ def test_commands_are_known(shell: str, environment: dict[str, str]) -> None:
     assert offered(shell, ["hermes", "status", "--wat"], environment) == ["--watch"]
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("shell", SHELLS)
 def test_processes_runs_and_sessions_are_known(
     shell: str, gateway: Gateway, environment: dict[str, str]

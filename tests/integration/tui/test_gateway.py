@@ -221,14 +221,16 @@ def test_a_setting_is_checked_before_it_is_written(yard: Yard, gateway: Gateway)
 def test_a_profile_is_made_and_removed(yard: Yard, gateway: Gateway) -> None:
     async def scene(pilot: Pilot[None]) -> None:
         await pilot.press("c", *"newcomer", "enter")
-        await sees(pilot, "the profile newcomer is made", "newcomer")
+        await sees(pilot, "the profile newcomer is made", "newcomer down")
         assert (yard.root / "profiles" / "newcomer" / "config.yaml").exists()
         await pilot.press("end", "d")
         await sees(pilot, "Delete the profile newcomer?")
         await pilot.press("escape")
         await until(pilot, lambda: "Delete the profile" not in screen(pilot))
         assert (yard.root / "profiles" / "newcomer").exists()
-        await pilot.press("d", "y")
+        await pilot.press("d")
+        await sees(pilot, "Delete the profile newcomer?")
+        await pilot.press("y")
         await sees(pilot, "the profile newcomer is gone")
         assert not (yard.root / "profiles" / "newcomer").exists()
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -33,7 +34,7 @@ from hermes_cli.gateway.webhook_cursor import (
 )
 from hermes_cli.gateway.webhook_delivery import MAX_AGE, deliver
 from hermes_cli.gateway.webhook_request import post, signature
-from hermes_cli.gateway.webhook_settings import Webhook, webhook_of
+from hermes_cli.gateway.webhook_settings import Webhook, is_mentioned, webhook_of
 from hermes_cli.home import Home
 from tests.fakes.endpoint import Delivery, Endpoint, endpoint
 
@@ -460,3 +461,9 @@ def test_the_command_says_what_to_do_where_there_is_no_webhook(
     (root / "config.yaml").unlink()
     assert run(["events", "--test-webhook"]) == 78
     assert "hermes config set notifications.webhook URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["config.yaml", ".env"])
+def test_a_pipe_in_the_place_of_a_setting_holds_no_gateway_up(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert not is_mentioned(tmp_path)

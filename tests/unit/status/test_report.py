@@ -18,6 +18,7 @@ from hermes_cli.home import Home, Record, save
 from hermes_cli.profiles import create_profile
 from hermes_cli.service_manager import ServiceError, ServiceManagerKind, ServiceStatus
 from hermes_cli.status import ServiceReport, StatusReport, collect, collecting
+from hermes_cli.status.exits import logged_exits
 
 
 class ScriptedS6:
@@ -288,3 +289,9 @@ def test_the_package_offers_what_the_faces_use() -> None:
         "collect",
         "exit_in_words",
     }
+
+
+def test_a_pipe_in_the_place_of_the_log_holds_nobody_up(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    os.mkfifo(tmp_path / "logs" / "supervision.jsonl")
+    assert logged_exits(tmp_path) == {}
